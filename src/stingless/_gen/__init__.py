@@ -1,0 +1,1 @@
+"""Generated tables; each file names the tool that writes it."""

@@ -1,0 +1,1 @@
+"""The eBPF instruction set (RFC 9669): instructions, assembler, disassembler."""

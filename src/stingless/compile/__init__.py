@@ -1,0 +1,1 @@
+"""From C text to an ELF object of eBPF code, with clang."""

@@ -1,0 +1,72 @@
+/* The embedded kernel's runtime: interpreter, maps, helpers, event rings, and the ptrace event source.
+ *
+ * Freestanding C (clang only): nothing is included; what is needed from the process's libc (malloc, free, memcpy, fork,
+ * wait4, ptrace, ...) is declared where it is used and resolved when the library is loaded, so one library serves glibc
+ * and musl.  The library trusts its callers: programs were verified and maps are sized by embedded/ before they come here.
+ */
+#pragma once
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef signed char s8;
+typedef short s16;
+typedef int s32;
+typedef long long s64;
+typedef unsigned long usize;
+
+#define ST_EXPORT __attribute__((visibility("default")))
+
+struct st_insn {
+	u8 opcode;
+	u8 dst : 4, src : 4;
+	s16 off;
+	s32 imm;
+};
+
+struct st_map;  /* map.h */
+struct st_ring; /* ring.h: bounded, lossy-with-count, many writers, one reader; perf event arrays, ring buffers, trace */
+
+/* The task that an event speaks of.  For a traced task `memory` is its pid and user memory is read with
+ * process_vm_readv(2); 0 means the caller's own task (BPF_PROG_TEST_RUN), where user memory is this process's own. */
+struct st_task {
+	s32 pid, tgid, ppid;
+	u32 uid, gid;
+	u32 cpu;
+	s32 memory;
+	char comm[16];
+	u64 cgroup;
+};
+
+/* Kernel memory that a program may read with bpf_probe_read_kernel(): the event's own records, nothing else. */
+struct st_window {
+	const void *base;
+	usize size;
+};
+
+struct st_prog {
+	const struct st_insn *insns; /* pointers already resolved: LD_IMM64 holds struct st_map * or a value's address */
+	u32 count;
+	u32 type; /* enum bpf_prog_type */
+	struct st_env *env_default;
+};
+
+/* One execution. */
+struct st_env {
+	const struct st_task *task;
+	struct st_window windows[4];
+	u32 window_count;
+	struct st_ring *trace;  /* where bpf_trace_printk() writes; shared by the kernel object */
+	u64 (*now)(void);       /* 0: CLOCK_MONOTONIC */
+	u64 prandom;            /* 0: the system's random source; else the state of a seeded generator */
+	u32 tail_calls;
+	/* packet programs */
+	u8 *data, *data_end, *data_meta, *data_limit; /* data_limit: end of the writable buffer (adjust_tail) */
+	void *ctx;
+	u64 func_ip;            /* bpf_get_func_ip() */
+	u64 cookie;             /* bpf_get_attach_cookie() */
+};
+
+/* Run a program.  Returns R0. */
+ST_EXPORT u64 st_run(const struct st_prog *prog, void *ctx, struct st_env *env);

@@ -1,0 +1,1 @@
+"""Verifier logs turned into one explanation with the C line, what the verifier knew, and a hint."""

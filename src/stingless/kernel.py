@@ -1,0 +1,151 @@
+"""The `Kernel` protocol: the one seam between everything above and the two kernels below.
+
+Values and keys are bytes here; typed views are made above.  Nothing above this module knows which kernel it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from stingless.events import Event
+from stingless.obj.spec import MapSpec, ProgramSpec
+
+BPF_ANY, BPF_NOEXIST, BPF_EXIST = 0, 1, 2
+
+
+class Map(Protocol):
+    """A created map.  Keys and values are bytes of exactly `spec.key_size` and `value_bytes` length."""
+
+    @property
+    def spec(self) -> MapSpec: ...
+
+    @property
+    def value_bytes(self) -> int:
+        """Bytes of a value as seen from user space: for per-CPU maps round_up(value_size, 8) * possible CPUs."""
+
+    def lookup(self, key: bytes) -> bytes | None:
+        """The value, or None when there is no such key."""
+
+    def update(self, key: bytes, value: bytes, flags: int = BPF_ANY) -> None:
+        """Set a value.  Raises `MapError` with EEXIST, ENOENT, E2BIG (full), EINVAL as bpf(2) does."""
+
+    def delete(self, key: bytes) -> None:
+        """Remove a key.  Raises `KeyError` when it is missing, `MapError` (EINVAL) where the type cannot delete."""
+
+    def next_key(self, key: bytes | None) -> bytes | None:
+        """The key after `key` (None: the first one), or None at the end."""
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What BPF_PROG_TEST_RUN tells.  `retval` is 32 bits; `data` the packet and `ctx` the context after the run."""
+
+    retval: int
+    data: bytes
+    ctx: bytes
+    duration_ns: int
+
+
+class Program(Protocol):
+    """A verified, loaded program."""
+
+    @property
+    def spec(self) -> ProgramSpec: ...
+
+    def run(self, data: bytes | None = None, ctx: bytes | None = None, repeat: int = 1) -> RunResult:
+        """Run it once (or `repeat` times) on a packet and/or a context.  Raises `NotSupportedError` for program types
+        that the kernel cannot run so."""
+
+    def close(self) -> None: ...
+
+
+class Link(Protocol):
+    """An attachment.  Closing it detaches; so does the end of the process, however it ends."""
+
+    @property
+    def event(self) -> Event: ...
+
+    @property
+    def note(self) -> str:
+        """What the user should know of how it was attached ("" when it is as asked)."""
+
+    @property
+    def socket(self) -> int:
+        """For a socket filter: the file descriptor to read packets from; -1 otherwise."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Record:
+    """One event of a perf or ring buffer, or, when `lost` is not 0, a gap of that many events."""
+
+    cpu: int
+    data: bytes
+    lost: int = 0
+
+
+class EventReader(Protocol):
+    """Reads the records that programs put in a perf event array or ring buffer map."""
+
+    def poll(self, timeout_ms: int = -1) -> list[Record]:
+        """The records there are; waits up to `timeout_ms` (-1: for ever) while there are none.  Ends early with []
+        when the traced command has ended and all is read (see `Kernel.ended`)."""
+
+    def close(self) -> None: ...
+
+
+class TraceReader(Protocol):
+    """Reads what bpf_trace_printk() wrote, as lines of trace_pipe (without the newline)."""
+
+    def readline(self, timeout_ms: int = -1) -> str | None:
+        """The next line, or None when none came in time."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The answer to a feature probe: `supported` is True, False, or None when it cannot be told; `why` and `fix` are
+    for people ("" when supported)."""
+
+    name: str
+    supported: bool | None
+    why: str = ""
+    fix: str = ""
+
+
+class Kernel(Protocol):
+    """A kernel that runs programs."""
+
+    @property
+    def name(self) -> str:
+        """ "linux" or "embedded"."""
+
+    def create_map(self, spec: MapSpec) -> Map:
+        """Raises `LoadError`, `PrivilegeError`, `NotSupportedError`."""
+
+    def load_program(self, spec: ProgramSpec, maps: Mapping[str, Map]) -> Program:
+        """Verify and load.  `maps` has every map that `spec.map_refs` names.  Raises `VerifierError`, `LoadError`,
+        `PrivilegeError`, `NotSupportedError`."""
+
+    def attach(self, program: Program, event: Event) -> Link:
+        """Raises `AttachError`, `UnknownNameError`, `PrivilegeError`, `NotSupportedError`."""
+
+    def open_events(self, map: Map, pages: int = 8) -> EventReader:
+        """A reader of a PERF_EVENT_ARRAY (`pages` per CPU, a power of two) or RINGBUF map."""
+
+    def open_trace(self) -> TraceReader:
+        """A reader of bpf_trace_printk() output from now on."""
+
+    def probes(self) -> list[Probe]:
+        """What this kernel can do here, each found by trying."""
+
+    def close(self) -> None:
+        """Detach and free all that this kernel object made and that is still open."""
