@@ -5,7 +5,7 @@ Values and keys are bytes here; typed views are made above.  Nothing above this 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -95,8 +95,7 @@ class EventReader(Protocol):
     """Reads the records that programs put in a perf event array or ring buffer map."""
 
     def poll(self, timeout_ms: int = -1) -> list[Record]:
-        """The records there are; waits up to `timeout_ms` (-1: for ever) while there are none.  Ends early with []
-        when the traced command has ended and all is read (see `Kernel.ended`)."""
+        """The records there are; waits up to `timeout_ms` (-1: for ever) while there are none."""
 
     def close(self) -> None: ...
 
@@ -121,6 +120,25 @@ class Probe:
     fix: str = ""
 
 
+class Command(Protocol):
+    """A command started under a kernel's eye.  It is held before its first instruction until `release()`, so that
+    probes attached before that see all of it.  Linux scopes tracing programs attached after `spawn()` to the command
+    and its descendants; the embedded kernel traces them with ptrace(2)."""
+
+    @property
+    def pid(self) -> int:
+        """-1 before `release()`."""
+
+    def release(self) -> None:
+        """Let it run.  Idempotent.  Raises `OSError` (ENOENT, EACCES) when it cannot be executed."""
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Its exit status (128 + signal when killed by one), or None when `timeout` seconds passed first."""
+
+    def close(self) -> None:
+        """End it, and all its descendants, if still alive."""
+
+
 class Kernel(Protocol):
     """A kernel that runs programs."""
 
@@ -143,6 +161,9 @@ class Kernel(Protocol):
 
     def open_trace(self) -> TraceReader:
         """A reader of bpf_trace_printk() output from now on."""
+
+    def spawn(self, argv: Sequence[str]) -> Command:
+        """Prepare a command to trace (one a kernel object).  `argv[0]` is looked up in PATH; stdio is inherited."""
 
     def probes(self) -> list[Probe]:
         """What this kernel can do here, each found by trying."""
