@@ -1,0 +1,78 @@
+"""Finding a clang with the BPF back end: the ziglang wheel's, or the system's."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from stingless.errors import NotSupportedError
+
+HEADERS = Path(__file__).parent / "headers"
+MIN_CLANG = 12
+_UAPI_DIRS = {"x86_64": "x86-linux-any", "aarch64": "aarch64-linux-any"}
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """`argv` starts clang; `includes` are the directories with the kernel's UAPI headers."""
+
+    argv: tuple[str, ...]
+    includes: tuple[Path, ...]
+    origin: str  # "ziglang wheel", "system" or "STINGLESS_CLANG"
+
+    def version(self) -> str:
+        """The first line of `clang --version`."""
+        done = subprocess.run([*self.argv, "--version"], capture_output=True, text=True, check=False)
+        return done.stdout.splitlines()[0] if done.stdout else "unknown"
+
+
+def _wheel() -> Path | None:
+    spec = importlib.util.find_spec("ziglang")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0])
+
+
+def _wheel_includes(wheel: Path | None) -> tuple[Path, ...]:
+    if wheel is None:
+        return ()
+    base = wheel / "lib/libc/include"
+    arch = _UAPI_DIRS.get(platform.machine())
+    return (*([base / arch] if arch else []), base / "any-linux-any")
+
+
+def _system_includes() -> tuple[Path, ...]:
+    multiarch = Path("/usr/include") / f"{platform.machine()}-linux-gnu"
+    return tuple(p for p in (multiarch, Path("/usr/include")) if (p / "linux").is_dir() or (p / "asm").is_dir())
+
+
+@cache
+def find_compiler() -> Compiler:
+    """The compiler to use: $STINGLESS_CLANG, else the ziglang wheel's clang, else a system clang >= 12.
+
+    Raises `NotSupportedError` when there is none.
+    """
+    wheel = _wheel()
+    chosen = os.environ.get("STINGLESS_CLANG")
+    if chosen:
+        return Compiler((chosen,), _wheel_includes(wheel) or _system_includes(), "STINGLESS_CLANG")
+    if wheel is not None:
+        return Compiler((str(wheel / "zig"), "clang"), _wheel_includes(wheel), "ziglang wheel")
+    found = shutil.which("clang")
+    if found:
+        compiler = Compiler((found,), _system_includes(), "system")
+        major = re.search(r"version (\d+)", compiler.version())
+        if major and int(major.group(1)) >= MIN_CLANG:
+            return compiler
+    raise NotSupportedError(
+        "compiling C",
+        advice=f"no compiler found: pip install 'stingless[compile]', or install clang >= {MIN_CLANG}, "
+        "or name one in STINGLESS_CLANG",
+    )

@@ -1,0 +1,58 @@
+"""A verifier's log in its parts: verdict, refused instruction, C line, and the state of the register it names.
+
+Reads the form that Linux prints since 4.9 (log level 1) and that the embedded verifier prints too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_INSN = re.compile(r"^(?P<index>\d+): \([0-9a-f]{2}\) ")
+_SOURCE = re.compile(r"^; (?P<text>.*?)(?: @ (?P<where>[^@]+:\d+))?$")
+_TAIL = re.compile(r"^(processed \d+ insns|peak_states|verification time|stack depth|max_states|$)")
+_REGISTER = re.compile(r"\b[Rr](?P<number>\d+)\b")
+_TRACE = re.compile(r"^(\d+: |from \d+ to \d+|; |arg#|func#|Func#|Validating|mark_precise|last_idx|regs=|parent |caller|frame)")
+
+
+@dataclass(frozen=True)
+class ParsedLog:
+    """`register` is the name ("R0") of the register that the verdict speaks of ("" when none) and `state` the last
+    state that the log shows for it."""
+
+    verdict: str
+    insn: int | None
+    source: str
+    register: str
+    state: str
+
+
+def parse_log(log: str) -> ParsedLog:
+    """Never raises: what the log does not tell is left empty."""
+    lines = log.splitlines()
+    verdict, insn, source = "", None, ""
+    for line in lines:
+        if match := _INSN.match(line):
+            insn = int(match["index"])
+        elif line.startswith("; ") and (match := _SOURCE.match(line)):
+            source = f"{match['where']}: {match['text'].strip()}" if match["where"] else match["text"].strip()
+    for line in reversed(lines):
+        if _TAIL.match(line):
+            continue
+        if not verdict or not _TRACE.match(line):
+            verdict = line.strip()
+        break
+    named = _REGISTER.search(verdict)
+    register = f"R{named['number']}" if named else ""
+    return ParsedLog(verdict or "no reason given", insn, source, register, _last_state(lines, register))
+
+
+def _last_state(lines: list[str], register: str) -> str:
+    if not register:
+        return ""
+    pattern = re.compile(rf"\b{register}(?:_[rwP]+)?=(?P<state>[^\s(]+(?:\([^)]*\))?)")
+    for line in reversed(lines):
+        found = pattern.findall(line)
+        if found:
+            return str(found[-1])
+    return ""
