@@ -58,6 +58,10 @@ class Program(Protocol):
     @property
     def spec(self) -> ProgramSpec: ...
 
+    @property
+    def fd(self) -> int:
+        """What identifies it as a value of a program array (on Linux, its file descriptor)."""
+
     def run(self, data: bytes | None = None, ctx: bytes | None = None, repeat: int = 1) -> RunResult:
         """Run it once (or `repeat` times) on a packet and/or a context.  Raises `NotSupportedError` for program types
         that the kernel cannot run so."""
@@ -140,7 +144,10 @@ class Command(Protocol):
 
 
 class Kernel(Protocol):
-    """A kernel that runs programs."""
+    """A kernel that runs programs.  `scoped` False, before `spawn()`, lets tracing programs see more than the command;
+    the embedded kernel never does."""
+
+    scoped: bool
 
     @property
     def name(self) -> str:
@@ -161,6 +168,10 @@ class Kernel(Protocol):
 
     def open_trace(self) -> TraceReader:
         """A reader of bpf_trace_printk() output from now on."""
+
+    def tracepoint_format(self, category: str, name: str) -> str:
+        """The text of a tracepoint's format file (tracefs events/CATEGORY/NAME/format).  Raises `UnknownNameError`
+        naming the nearest, `PrivilegeError` when it may not be read."""
 
     def spawn(self, argv: Sequence[str]) -> Command:
         """Prepare a command to trace (one a kernel object).  `argv[0]` is looked up in PATH; stdio is inherited."""

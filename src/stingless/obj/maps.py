@@ -59,6 +59,7 @@ def _map_spec(btf: Btf, name: str, type_id: int) -> MapSpec:
         numbers.get("map_flags", 0),
         types.get("key", 0),
         types.get("value", 0),
+        btf=btf,
     )
 
 

@@ -30,6 +30,8 @@ class MapSpec:
     value_type: int = 0
     initial: bytes | None = None
     frozen: bool = False
+    btf: Btf | None = field(default=None, repr=False, compare=False)
+    btf: Btf | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

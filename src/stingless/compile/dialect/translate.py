@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from stingless.compile.dialect.events import MARKER, submitted_type
 from stingless.compile.dialect.lexer import Token, arguments, matching, tokenize
 from stingless.compile.dialect.tables import MACROS, METHODS, TABLE_KINDS
 from stingless.compile.dialect.tracepoints import Field, struct_declaration
@@ -48,6 +49,7 @@ class _Work:
     edits: list[tuple[int, int, str]] = field(default_factory=list)
     structs: dict[str, str] = field(default_factory=dict)
     functions: list[str] = field(default_factory=list)
+    events: dict[str, str] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
 
     def replace(self, start: int, end: int, text: str) -> None:
@@ -80,6 +82,7 @@ def translate(
     full = f'#include <bcc.h>\n{structs}#line 1 "{name}"\n{body}'
     if not any(t.text == "license" or t.text == "_license" for t in work.tokens):
         full += '\nchar __st_license[] SEC("license") = "GPL";\n'
+    full += "".join(f'{kind} {MARKER}{table} SEC(".st.events");\n' for table, kind in work.events.items())
     return Translation(full, tuple(work.functions), tuple(tables), tuple(work.dropped))
 
 
@@ -127,6 +130,8 @@ def _methods(work: _Work, tables: Sequence[str]) -> None:
             near = difflib.get_close_matches(method, METHODS, n=2)
             hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(METHODS))}"
             raise work.refuse(tokens[i + 2], f"table {token.text!r} has no method {method!r}; {hint}")
+        if record := submitted_type(tokens, i + 3, method):
+            work.events.setdefault(token.text, record)
         comma = ", " if tokens[i + 4].text != ")" else ""
         work.replace(token.start, tokens[i + 3].end, f"__st_{method}({token.text}{comma}")
 

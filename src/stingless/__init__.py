@@ -1,0 +1,76 @@
+"""stingless: eBPF for Python without the sting.
+
+The public names; each is imported when it is first used, so that `import stingless` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from stingless.bpf import BPF as BPF
+    from stingless.errors import AttachError as AttachError
+    from stingless.errors import ClosedError as ClosedError
+    from stingless.errors import CompileError as CompileError
+    from stingless.errors import LoadError as LoadError
+    from stingless.errors import MapError as MapError
+    from stingless.errors import NotSupportedError as NotSupportedError
+    from stingless.errors import ObjectError as ObjectError
+    from stingless.errors import PrivilegeError as PrivilegeError
+    from stingless.errors import StinglessError as StinglessError
+    from stingless.errors import UnknownNameError as UnknownNameError
+    from stingless.errors import VerifierError as VerifierError
+    from stingless.obj.reader import read_object as read_object
+
+_HOME = {
+    "BPF": "stingless.bpf",
+    "read_object": "stingless.obj.reader",
+    **{
+        name: "stingless.errors"
+        for name in (
+            "AttachError",
+            "ClosedError",
+            "CompileError",
+            "LoadError",
+            "MapError",
+            "NotSupportedError",
+            "ObjectError",
+            "PrivilegeError",
+            "StinglessError",
+            "UnknownNameError",
+            "VerifierError",
+        )
+    },
+}
+__all__ = [
+    "BPF",
+    "AttachError",
+    "ClosedError",
+    "CompileError",
+    "LoadError",
+    "MapError",
+    "NotSupportedError",
+    "ObjectError",
+    "PrivilegeError",
+    "StinglessError",
+    "UnknownNameError",
+    "VerifierError",
+    "read_object",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME.get(name)
+    if module is None:
+        raise AttributeError(f"module 'stingless' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,98 @@
+"""The kernel that a script's programs run on, and the command that `stingless run` traces with it.
+
+Outside of `stingless run` there is a kernel and no command.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from stingless.choice import choose_kernel
+from stingless.kernel import Command, Kernel
+
+_QUIET = 0.15  # seconds without a new record after the command's end that count as "all is read"
+_PATIENCE = 1.0  # seconds after the last attachment after which the script is taken to have attached all it wants
+
+
+class Session:
+    """One kernel, and perhaps one command: held until the script waits for events; its end calls `on_end`, once, when
+    what it caused has been read."""
+
+    def __init__(
+        self, kernel: Kernel, command: Command | None = None, on_end: Callable[[], None] = lambda: None
+    ) -> None:
+        self.kernel = kernel
+        self.command = command
+        self.status: int | None = None
+        self.error: OSError | None = None
+        self._on_end = on_end
+        self._released = False
+        self._lock = threading.Lock()
+        self._last_record = 0.0
+        self._last_attach = 0.0
+
+    def attached(self) -> None:
+        """A probe was attached.  A script that then never waits for events gets its command after a second."""
+        if self.command is None or self._released:
+            return
+        first, self._last_attach = not self._last_attach, time.monotonic()
+        if first:
+            threading.Thread(target=self._release_when_idle, name="stingless-release", daemon=True).start()
+
+    def _release_when_idle(self) -> None:
+        while not self._released:
+            left = self._last_attach + _PATIENCE - time.monotonic()
+            if left <= 0:
+                self.waiting()
+            else:
+                time.sleep(left)
+
+    def waiting(self) -> None:
+        """The script is about to wait for events: all its probes are attached, so the command may start."""
+        if self.command is None or self._released:
+            return
+        with self._lock:
+            if self._released:
+                return
+            self._released = True
+            try:
+                self.command.release()
+            except OSError as error:
+                self.error = error
+        threading.Thread(target=self._watch, args=(self.command,), name="stingless-command", daemon=True).start()
+
+    def _watch(self, command: Command) -> None:
+        if self.error is None:
+            self.status = command.wait()
+            ended = time.monotonic()
+            while time.monotonic() - max(ended, self._last_record) < _QUIET:
+                time.sleep(_QUIET / 3)
+        self._on_end()
+
+    def record_seen(self) -> None:
+        """A reader got a record, so there may be more."""
+        self._last_record = time.monotonic()
+
+
+_current: Session | None = None
+
+
+def current() -> Session:
+    """The process's session; the kernel is chosen by $STINGLESS_KERNEL (linux, embedded, auto) at first use."""
+    global _current
+    if _current is None:
+        choice = choose_kernel(os.environ.get("STINGLESS_KERNEL", "auto"))
+        if choice.why:
+            print(f"stingless: using the embedded kernel: {choice.why}", file=sys.stderr)
+        _current = Session(choice.kernel)
+    return _current
+
+
+def start(session: Session) -> None:
+    """Make `session` the process's own."""
+    global _current
+    _current = session

@@ -1,0 +1,1 @@
+"""Names of code: where a function lies in a file."""
