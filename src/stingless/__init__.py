@@ -24,25 +24,23 @@ if TYPE_CHECKING:
     from stingless.errors import VerifierError as VerifierError
     from stingless.obj.reader import read_object as read_object
 
+_ERRORS = (
+    "AttachError",
+    "ClosedError",
+    "CompileError",
+    "LoadError",
+    "MapError",
+    "NotSupportedError",
+    "ObjectError",
+    "PrivilegeError",
+    "StinglessError",
+    "UnknownNameError",
+    "VerifierError",
+)
 _HOME = {
     "BPF": "stingless.bpf",
     "read_object": "stingless.obj.reader",
-    **{
-        name: "stingless.errors"
-        for name in (
-            "AttachError",
-            "ClosedError",
-            "CompileError",
-            "LoadError",
-            "MapError",
-            "NotSupportedError",
-            "ObjectError",
-            "PrivilegeError",
-            "StinglessError",
-            "UnknownNameError",
-            "VerifierError",
-        )
-    },
+    **dict.fromkeys(_ERRORS, "stingless.errors"),
 }
 __all__ = [
     "BPF",

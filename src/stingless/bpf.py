@@ -9,9 +9,9 @@ import atexit
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from stingless import session
 from stingless._gen.uapi import MapType, ProgramType
@@ -127,7 +127,7 @@ class BPF:
     def __len__(self) -> int:
         return len(self._object.maps)
 
-    def __iter__(self) -> Iterable[str]:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._object.maps)
 
     def _make_table(self, map: Map) -> Table:
@@ -181,14 +181,24 @@ class BPF:
         self._detach(Kprobe(self._kernel_function(event), ret=True), fn_name)
 
     def attach_uprobe(
-        self, name: str | bytes, sym: str | bytes = "", fn_name: str | bytes = "", addr: int | None = None, pid: int = -1
+        self,
+        name: str | bytes,
+        sym: str | bytes = "",
+        fn_name: str | bytes = "",
+        addr: int | None = None,
+        pid: int = -1,
     ) -> Link:
         """Run a function at the entry of a user function: `name` is a library ("c"), program or path; `sym` the symbol,
         or `addr` its offset in the file."""
         return self._attach(self._user_function(name, sym, addr, pid, False), fn_name, ProgramType.KPROBE)
 
     def attach_uretprobe(
-        self, name: str | bytes, sym: str | bytes = "", fn_name: str | bytes = "", addr: int | None = None, pid: int = -1
+        self,
+        name: str | bytes,
+        sym: str | bytes = "",
+        fn_name: str | bytes = "",
+        addr: int | None = None,
+        pid: int = -1,
     ) -> Link:
         """Run a function when a user function returns."""
         return self._attach(self._user_function(name, sym, addr, pid, True), fn_name, ProgramType.KPROBE)
@@ -196,7 +206,9 @@ class BPF:
     def detach_uprobe(self, name: str | bytes, sym: str | bytes = "", addr: int | None = None, pid: int = -1) -> None:
         self._detach(self._user_function(name, sym, addr, pid, False))
 
-    def detach_uretprobe(self, name: str | bytes, sym: str | bytes = "", addr: int | None = None, pid: int = -1) -> None:
+    def detach_uretprobe(
+        self, name: str | bytes, sym: str | bytes = "", addr: int | None = None, pid: int = -1
+    ) -> None:
         self._detach(self._user_function(name, sym, addr, pid, True))
 
     def attach_tracepoint(self, tp: str | bytes, fn_name: str | bytes) -> Link:
@@ -251,7 +263,7 @@ class BPF:
 
         name = _text(event)
         if name.startswith(("sys_", "SyS_")) and (call := syscall_of(name)):
-            return self.get_syscall_fnname(call)
+            return str(self.get_syscall_fnname(call))
         return name
 
     def _user_function(self, name: str | bytes, sym: str | bytes, addr: int | None, pid: int, ret: bool) -> Uprobe:
@@ -317,7 +329,9 @@ class BPF:
                 print(self.trace_readline().decode("utf-8", "replace"), flush=True)
                 continue
             fields = self.trace_fields()
-            print(fmt.format(*(f.decode("utf-8", "replace") if isinstance(f, bytes) else f for f in fields)), flush=True)
+            print(
+                fmt.format(*(f.decode("utf-8", "replace") if isinstance(f, bytes) else f for f in fields)), flush=True
+            )
 
     def perf_buffer_poll(self, timeout: int = -1) -> None:
         """Deliver the records of all open perf buffers; waits up to `timeout` ms for the first."""
@@ -371,7 +385,7 @@ class BPF:
 
     close = cleanup
 
-    def __enter__(self) -> BPF:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -379,7 +393,7 @@ class BPF:
 
 
 def event_marker(spec: ObjectSpec, table: str) -> int:
-    """BTF id of the type that programs submit to a table (0: not known).  The dialect leaves a variable of that type."""
+    """BTF id of the type that programs submit to a table (0: not known): the dialect leaves a variable of that type."""
     from stingless.btf.types import Kind
     from stingless.compile.dialect.events import MARKER
 
@@ -409,5 +423,3 @@ def _tracepoint(tp: str | bytes) -> Tracepoint:
     if not colon or not name:
         raise ValueError(f"a tracepoint is named category:event, not {_text(tp)!r}")
     return Tracepoint(category, name)
-
-

@@ -16,14 +16,14 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from stingless import session
 from stingless.choice import KERNELS, choose_kernel
-from stingless.errors import StinglessError, VerifierError
+from stingless.errors import NotSupportedError, PrivilegeError, StinglessError, VerifierError
 from stingless.kernel import Kernel
 
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as a shell returns them
+CANNOT = 77  # the script needs a privilege or a feature that is not there (what automake calls a skipped test)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,7 +146,7 @@ def _script(script: Path, args: Sequence[str], ended: threading.Event) -> int:
         return 1
     except StinglessError as error:
         _explain(error, script)
-        return 1
+        return CANNOT if isinstance(error, PrivilegeError | NotSupportedError) else 1
     except BaseException as error:
         trace = error.__traceback__
         traceback.print_exception(type(error), error, _from_script(trace, script))
@@ -189,9 +189,9 @@ def _release_on_sleep() -> None:
     runs later than this."""
     real = time.sleep
 
-    def sleep(seconds: float) -> Any:
+    def sleep(seconds: float, /) -> None:
         if threading.current_thread() is threading.main_thread():
             session.current().waiting()
-        return real(seconds)
+        real(seconds)
 
-    time.sleep = sleep
+    time.sleep = sleep  # type: ignore[assignment]

@@ -13,7 +13,7 @@ _LIMIT = 50
 def parse_diagnostics(output: str, name: str, text: str) -> list[Diagnostic]:
     """Messages in the order clang printed them.  Those on `name` carry their source line from `text`."""
     lines = text.splitlines()
-    found = []
+    found: list[Diagnostic] = []
     for row in output.splitlines():
         match = _MESSAGE.match(row)
         if not match or len(found) == _LIMIT:

@@ -12,7 +12,9 @@ _INSN = re.compile(r"^(?P<index>\d+): \([0-9a-f]{2}\) ")
 _SOURCE = re.compile(r"^; (?P<text>.*?)(?: @ (?P<where>[^@]+:\d+))?$")
 _TAIL = re.compile(r"^(processed \d+ insns|peak_states|verification time|stack depth|max_states|$)")
 _REGISTER = re.compile(r"\b[Rr](?P<number>\d+)\b")
-_TRACE = re.compile(r"^(\d+: |from \d+ to \d+|; |arg#|func#|Func#|Validating|mark_precise|last_idx|regs=|parent |caller|frame)")
+_TRACE = re.compile(
+    r"^(\d+: |from \d+ to \d+|; |arg#|func#|Func#|Validating|mark_precise|last_idx|regs=|parent |caller|frame)"
+)
 
 
 @dataclass(frozen=True)

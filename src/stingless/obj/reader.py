@@ -64,9 +64,7 @@ class _Reader:
             raise ObjectError("the object declares maps in .maps but has no BTF: compile it with -g")
         self.functions = self._functions()
         self.slots = {s.index: decode(s.data) for s in elf.sections if s.flags & SHF_EXECINSTR and s.size}
-        self.relocations = {
-            index: {r.offset // 8: r for r in elf.relocations.get(index, ())} for index in self.slots
-        }
+        self.relocations = {index: {r.offset // 8: r for r in elf.relocations.get(index, ())} for index in self.slots}
 
     def _functions(self) -> dict[tuple[int, int], _Function]:
         found = {}
@@ -84,9 +82,7 @@ class _Reader:
         license_section = self.elf.section("license")
         text = license_section.data.split(b"\0")[0].decode("utf-8", "replace") if license_section else "GPL"
         programs = {
-            f.name: self._program(f, text)
-            for f in self.functions.values()
-            if f.is_global and f.section.name != ".text"
+            f.name: self._program(f, text) for f in self.functions.values() if f.is_global and f.section.name != ".text"
         }
         used = {ref.map for p in programs.values() for ref in p.map_refs}
         maps = {name: m for name, m in self.maps.items() if m.initial is None or name in used}
@@ -142,7 +138,7 @@ class _Reader:
     def _callee(self, caller: _Function, section: int, slot: int) -> _Function:
         found = self.functions.get((section, slot))
         if found is None:
-            raise ObjectError(f"function {caller.name!r} calls into section {section} at slot {slot}: no function there")
+            raise ObjectError(f"function {caller.name!r} calls slot {slot} of section {section}: no function there")
         return found
 
     def _relocate(
@@ -158,7 +154,7 @@ class _Reader:
             link.calls.append((at, self._callee(function, target.index, slot)))
             return insn._replace(src=op.PSEUDO_CALL)
         if insn.opcode != op.LD_IMM64:
-            raise ObjectError(f"function {function.name!r}: a relocation at slot {at} that is no call and no 64-bit load")
+            raise ObjectError(f"function {function.name!r}: the relocation at slot {at} is on no call or 64-bit load")
         if target.flags & SHF_EXECINSTR:
             link.calls.append((at, self._callee(function, target.index, (symbol.value + insn.imm) // 8)))
             return insn._replace(src=op.PSEUDO_FUNC)

@@ -31,7 +31,6 @@ class MapSpec:
     initial: bytes | None = None
     frozen: bool = False
     btf: Btf | None = field(default=None, repr=False, compare=False)
-    btf: Btf | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def parse_format(text: str) -> list[Field]:
 
 def struct_declaration(name: str, fields: Iterable[Field]) -> str:
     """The fields as one line of C, with the offsets that the kernel uses."""
-    parts = [f"u64 __do_not_use__;"]
+    parts = ["u64 __do_not_use__;"]
     at = _COMMON
     for field in sorted(fields, key=lambda f: f.offset):
         if field.offset > at:

@@ -63,9 +63,7 @@ class _Work:
         return CompileError(str(diagnostic), (diagnostic,))
 
 
-def translate(
-    text: str, format_of: FormatOf, has_header: Callable[[str], bool], name: str = "main.c"
-) -> Translation:
+def translate(text: str, format_of: FormatOf, has_header: Callable[[str], bool], name: str = "main.c") -> Translation:
     """Translate the dialect.  `has_header` tells which headers the compiler can include.
 
     Raises `CompileError` for an unknown table method or a construct that is not there yet.
@@ -122,7 +120,7 @@ def _methods(work: _Work, tables: Sequence[str]) -> None:
     tokens = work.tokens
     for i, token in enumerate(tokens[:-3]):
         if token.text == "bpf_trace_printk" and tokens[i + 1].text == "(" and tokens[i + 2].kind == "string":
-            work.replace(token.start, token.end, "__st_trace_printk")
+            work.replace(token.start, token.end, "bpf_printk")
         if token.text not in tables or tokens[i + 1].text != "." or tokens[i + 3].text != "(":
             continue
         method = tokens[i + 2].text
@@ -180,9 +178,7 @@ def _record_struct(work: _Work, name: str, format_of: FormatOf) -> None:
         work.structs[name] = struct_declaration(name, format_of(match["category"], match["event"]))
 
 
-def _function(
-    work: _Work, start: int, opener: int, closer: int, called: set[str], format_of: FormatOf
-) -> None:
+def _function(work: _Work, start: int, opener: int, closer: int, called: set[str], format_of: FormatOf) -> None:
     tokens = work.tokens
     name = tokens[opener - 1].text
     parts = arguments(tokens, opener)

@@ -3,37 +3,21 @@
  * A table is a BTF-defined map: a struct variable in section .maps whose members' types describe it.  The methods
  * (`table.lookup(&key)`) arrive here as `__st_lookup(table, &key)`. */
 #pragma once
-#include <linux/types.h>
+#include <bpf/bpf_helpers.h>
 
-typedef __u8 u8;
-typedef __u16 u16;
-typedef __u32 u32;
-typedef __u64 u64;
-typedef __s8 s8;
-typedef __s16 s16;
-typedef __s32 s32;
-typedef __s64 s64;
-typedef unsigned long size_t;
 typedef int pid_t;
 typedef unsigned int uid_t;
 typedef unsigned int gid_t;
 typedef _Bool bool;
 #define true 1
 #define false 0
-#ifndef NULL
-#define NULL ((void *)0)
-#endif
 #define __user
 #define __kernel
-#define offsetof(type, member) __builtin_offsetof(type, member)
 
 #include <linux/bpf.h>
 #include <linux/ptrace.h>
 #include <linux/sched.h>
-#include <bpf/bpf_helper_defs.h>
 
-#define SEC(name) __attribute__((section(name), used))
-#define __always_inline inline __attribute__((always_inline))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define memcpy(d, s, n) __builtin_memcpy((d), (s), (n))
@@ -55,13 +39,6 @@ typedef _Bool bool;
 #define ntohs(x) bpf_ntohs(x)
 #define htonl(x) bpf_htonl(x)
 #define ntohl(x) bpf_ntohl(x)
-
-/* The format lives on the program's stack, as the kernel demands of programs without read-only data. */
-#define __st_trace_printk(fmt, ...)                                        \
-	({                                                                 \
-		char __st_fmt[] = fmt;                                     \
-		bpf_trace_printk(__st_fmt, sizeof(__st_fmt), ##__VA_ARGS__); \
-	})
 
 /* Tables. */
 #define __st_pick5(_1, _2, _3, _4, _5, chosen, ...) chosen

@@ -66,7 +66,33 @@ struct st_env {
 	void *ctx;
 	u64 func_ip;            /* bpf_get_func_ip() */
 	u64 cookie;             /* bpf_get_attach_cookie() */
+	/* filled by st_run() */
+	u32 cpu;                /* the CPU whose slot this execution holds */
+	u32 frames;             /* depth of the call stack */
+	u8 *stack;              /* ST_FRAMES frames of ST_STACK bytes */
+	u32 fault;              /* enum st_fault: why the run was cut short; 0 after a proper exit */
+	/* packet programs, continued */
+	u8 *mac, *network;      /* link and network header */
+	u8 *data_hard_start;    /* start of the writable buffer; data_hard_start <= data_meta <= data */
+};
+
+enum st_fault { ST_FAULT_NONE, ST_FAULT_OPCODE, ST_FAULT_HELPER, ST_FAULT_BUDGET, ST_FAULT_DEPTH };
+
+#define ST_FRAMES 8
+#define ST_STACK 512
+#define ST_TAIL_CALLS 33
+#define ST_CPUS 1024
+
+/* The context of packet programs: what they see of struct xdp_md or struct __sk_buff, then the real pointers.  The
+ * 32-bit loads of data, data_end and data_meta are rewritten at load time into 64-bit loads of these. */
+struct st_packet {
+	u8 visible[192];
+	u8 *data, *data_end, *data_meta;
 };
 
 /* Run a program.  Returns R0. */
 ST_EXPORT u64 st_run(const struct st_prog *prog, void *ctx, struct st_env *env);
+/* Called once, before any map is made: how many CPUs there can be, and the cgroup v2 id of this process. */
+ST_EXPORT void st_configure(u32 possible_cpus, u64 own_cgroup);
+extern u32 st_cpus;
+extern u64 st_own_cgroup;

@@ -1,0 +1,374 @@
+"""The embedded kernel's C runtime: structures of embedded/runtime/*.h and one class for each thing that it makes.
+
+Nothing here checks what programs and maps are asked for: that is embedded/'s work.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import weakref
+from ctypes import POINTER, Structure, byref, c_char, c_int, c_int32, c_uint8, c_uint32, c_uint64, c_void_p
+from functools import cache
+from pathlib import Path
+
+from stingless.errors import NotSupportedError
+
+_MAX_HELPERS = 256
+FAULTS = ("", "an unknown opcode", "an unknown helper", "the instruction budget", "more than 8 call frames")
+
+
+class Task(Structure):
+    """`struct st_task`."""
+
+    _fields_ = (
+        ("pid", c_int32),
+        ("tgid", c_int32),
+        ("ppid", c_int32),
+        ("uid", c_uint32),
+        ("gid", c_uint32),
+        ("cpu", c_uint32),
+        ("memory", c_int32),
+        ("comm", c_char * 16),
+        ("cgroup", c_uint64),
+    )
+
+
+class _Window(Structure):
+    _fields_ = (("base", c_void_p), ("size", c_uint64))
+
+
+class _Env(Structure):
+    """`struct st_env`."""
+
+    _fields_ = (
+        ("task", c_void_p),
+        ("windows", _Window * 4),
+        ("window_count", c_uint32),
+        ("trace", c_void_p),
+        ("now", c_void_p),
+        ("prandom", c_uint64),
+        ("tail_calls", c_uint32),
+        ("data", c_void_p),
+        ("data_end", c_void_p),
+        ("data_meta", c_void_p),
+        ("data_limit", c_void_p),
+        ("ctx", c_void_p),
+        ("func_ip", c_uint64),
+        ("cookie", c_uint64),
+        ("cpu", c_uint32),
+        ("frames", c_uint32),
+        ("stack", c_void_p),
+        ("fault", c_uint32),
+        ("mac", c_void_p),
+        ("network", c_void_p),
+        ("data_hard_start", c_void_p),
+    )
+
+
+class _Prog(Structure):
+    """`struct st_prog`."""
+
+    _fields_ = (("insns", c_void_p), ("count", c_uint32), ("type", c_uint32), ("env_default", POINTER(_Env)))
+
+
+class _ContextRun(Structure):
+    """`struct st_context_run`."""
+
+    _fields_ = (
+        ("prog", c_void_p),
+        ("ctx", c_void_p),
+        ("ctx_size", c_uint64),
+        ("task", POINTER(Task)),
+        ("repeat", c_uint32),
+        ("fault", c_uint32),
+        ("retval", c_uint64),
+        ("duration", c_uint64),
+        ("func_ip", c_uint64),
+        ("cookie", c_uint64),
+    )
+
+
+PACKET_VISIBLE = 192
+
+
+class _PacketRun(Structure):
+    """`struct st_packet_run`, with `struct st_packet` at its end."""
+
+    _fields_ = (
+        ("prog", c_void_p),
+        ("buffer", c_void_p),
+        ("limit", c_void_p),
+        ("offset", c_uint32),
+        ("length", c_uint32),
+        ("meta", c_uint32),
+        ("pull", c_uint32),
+        ("ifindex", c_uint32),
+        ("repeat", c_uint32),
+        ("fault", c_uint32),
+        ("retval", c_uint32),
+        ("duration", c_uint64),
+        ("visible", c_uint8 * PACKET_VISIBLE),
+        ("data", c_void_p),
+        ("data_end", c_void_p),
+        ("data_meta", c_void_p),
+    )
+
+
+# Result and arguments of each function.
+_SIGNATURES: dict[str, tuple[object, list[object]]] = {
+    "st_configure": (None, [c_uint32, c_uint64]),
+    "st_helper_numbers": (c_uint32, [POINTER(c_uint32)]),
+    "st_sizes": (None, [POINTER(c_uint32)]),
+    "st_run_context": (None, [c_void_p]),
+    "st_run_packet": (None, [c_void_p]),
+    "st_map_create": (c_int, [c_uint32, c_uint32, c_uint32, c_uint32, c_uint32, POINTER(c_void_p)]),
+    "st_map_destroy": (None, [c_void_p]),
+    "st_map_get": (c_int, [c_void_p, c_void_p, c_void_p]),
+    "st_map_set": (c_int, [c_void_p, c_void_p, c_void_p, c_uint64]),
+    "st_map_delete": (c_int, [c_void_p, c_void_p]),
+    "st_map_next": (c_int, [c_void_p, c_void_p, c_void_p]),
+    "st_map_take": (c_int, [c_void_p, c_void_p, c_void_p]),
+    "st_map_items": (c_uint64, [c_void_p, c_void_p, c_uint64]),
+    "st_map_memory": (c_void_p, [c_void_p]),
+    "st_map_ring": (c_void_p, [c_void_p]),
+    "st_map_set_program": (None, [c_void_p, c_uint32, c_void_p]),
+    "st_ring_create": (c_void_p, [c_uint64]),
+    "st_ring_destroy": (None, [c_void_p]),
+    "st_ring_drain": (c_uint64, [c_void_p, c_void_p, c_uint64]),
+    "st_ring_take_lost": (c_uint64, [c_void_p]),
+    "st_ring_listen": (None, [c_void_p, c_int]),
+    "st_ring_subscribe": (None, [c_void_p, c_void_p]),
+    "st_ring_unsubscribe": (None, [c_void_p, c_void_p]),
+}
+
+
+def library_path() -> Path:
+    return Path(__file__).with_name(f"libstingless-runtime.{platform.machine()}.so")
+
+
+@cache
+def possible_cpus() -> int:
+    """How many CPUs there can be: what per-CPU values have a slot for."""
+    try:
+        last = Path("/sys/devices/system/cpu/possible").read_text().replace(",", "-").split("-")[-1]
+        return int(last) + 1
+    except (OSError, ValueError):
+        return os.cpu_count() or 1
+
+
+def _own_cgroup() -> int:
+    """The id of this process's cgroup in the v2 hierarchy (its inode), or 0 when there is none to see."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        path = next(line[3:] for line in lines if line.startswith("0::")).lstrip("/")
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            fields = line.split()
+            if fields[fields.index("-") + 1] == "cgroup2":
+                return (Path(fields[4]) / path).stat().st_ino
+    except (OSError, StopIteration):
+        pass
+    return 0
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The runtime, loaded once.  Raises `NotSupportedError` where it was not built."""
+    path = library_path()
+    if not path.exists():
+        raise NotSupportedError(
+            f"the embedded kernel on {platform.system()} {platform.machine()}",
+            advice=f"its runtime {path.name} is missing; in a source tree `python hatch_build.py` builds it "
+            "(x86_64 and aarch64 Linux)",
+        )
+    loaded = ctypes.CDLL(str(path))
+    sizes = (c_uint32 * 4)()
+    try:
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(loaded, name)
+            function.restype, function.argtypes = result, arguments
+        loaded.st_sizes(sizes)
+    except AttributeError:
+        pass  # an older one
+    if list(sizes) != [ctypes.sizeof(each) for each in (_Env, Task, _ContextRun, _PacketRun)]:
+        raise NotSupportedError(
+            "the embedded kernel", advice=f"{path.name} is of another version; rebuild it: `python hatch_build.py`"
+        )
+    loaded.st_configure(possible_cpus(), _own_cgroup())
+    return loaded
+
+
+def helper_numbers() -> frozenset[int]:
+    """The helpers that the runtime has."""
+    numbers = (c_uint32 * _MAX_HELPERS)()
+    return frozenset(numbers[: library().st_helper_numbers(numbers)])
+
+
+class Ring:
+    """`struct st_ring`: `size` bytes, a power of two and a multiple of the page size; 0 for a tee.  A ring that a map
+    owns lives as long as `owner`."""
+
+    def __init__(self, size: int, address: int | None = None, owner: object = None) -> None:
+        self._library = library()
+        self._owner = owner
+        if address is None:
+            address = self._library.st_ring_create(size)
+            if not address:
+                raise OSError(errno.ENOMEM, f"no memory for a ring of {size} bytes")
+            weakref.finalize(self, self._library.st_ring_destroy, address)
+        self.address = address
+        # Every record is smaller than the ring, so one call of drain() gives everything.
+        self._buffer = ctypes.create_string_buffer(size) if size else None
+        self._size = size
+
+    def drain(self) -> memoryview:
+        """Whole records: length and tag (u32 each), then the data padded to 8.  Valid until the next call."""
+        assert self._buffer is not None
+        used = self._library.st_ring_drain(self.address, self._buffer, self._size)
+        return memoryview(self._buffer)[:used]
+
+    def take_lost(self) -> int:
+        return int(self._library.st_ring_take_lost(self.address))
+
+    def listen(self, event: int) -> None:
+        """`event`: an eventfd to write to when the next record comes; -1 to leave."""
+        self._library.st_ring_listen(self.address, event)
+
+    def subscribe(self, ring: Ring) -> None:
+        self._library.st_ring_subscribe(self.address, ring.address)
+
+    def unsubscribe(self, ring: Ring) -> None:
+        self._library.st_ring_unsubscribe(self.address, ring.address)
+
+
+class Map:
+    """`struct st_map`; freed when nothing refers to it any more."""
+
+    def __init__(self, type: int, key_size: int, value_size: int, max_entries: int, flags: int, value_bytes: int) -> None:
+        self._library = library()
+        made = c_void_p()
+        result = self._library.st_map_create(type, key_size, value_size, max_entries, flags, byref(made))
+        if result:
+            raise OSError(-result, os.strerror(-result))
+        assert made.value is not None
+        self.address: int = made.value
+        weakref.finalize(self, self._library.st_map_destroy, self.address)
+        self._key_size = key_size
+        self._value_bytes = value_bytes
+        self._programs: dict[int, Program] = {}
+        self._retired: list[Program] = []  # may be running still
+
+    def _check(self, result: int) -> None:
+        if result:
+            raise OSError(-result, os.strerror(-result))
+
+    def get(self, key: bytes) -> bytes:
+        value = ctypes.create_string_buffer(self._value_bytes)
+        self._check(self._library.st_map_get(self.address, key, value))
+        return value.raw
+
+    def set(self, key: bytes, value: bytes, flags: int) -> None:
+        self._check(self._library.st_map_set(self.address, key, value, flags))
+
+    def delete(self, key: bytes) -> None:
+        self._check(self._library.st_map_delete(self.address, key))
+
+    def next(self, key: bytes | None) -> bytes:
+        following = ctypes.create_string_buffer(self._key_size)
+        self._check(self._library.st_map_next(self.address, key, following))
+        return following.raw
+
+    def take(self, key: bytes) -> bytes:
+        value = ctypes.create_string_buffer(self._value_bytes)
+        self._check(self._library.st_map_take(self.address, key, value))
+        return value.raw
+
+    def items(self) -> bytes:
+        """Keys and values, one after the other."""
+        each = self._key_size + self._value_bytes
+        room = 0
+        while True:
+            count = self._library.st_map_items(self.address, None if not room else buffer, room * each)
+            if count <= room:
+                return buffer.raw[: count * each] if room else b""
+            room = count + count // 8
+            buffer = ctypes.create_string_buffer(room * each)
+
+    @property
+    def memory(self) -> int:
+        """The address of an array's first value."""
+        return int(self._library.st_map_memory(self.address))
+
+    def ring(self, size: int) -> Ring:
+        """A RINGBUF's ring of `size` bytes, or (0) the tee of a PERF_EVENT_ARRAY."""
+        return Ring(size, self._library.st_map_ring(self.address), self)
+
+    def set_program(self, index: int, program: Program | None) -> None:
+        before = self._programs.pop(index, None)
+        if before is not None:
+            self._retired.append(before)
+        if program is not None:
+            self._programs[index] = program
+        self._library.st_map_set_program(self.address, index, program.address if program else None)
+
+
+class Program:
+    """`struct st_prog`: resolved instructions, kept alive with the maps that they point to."""
+
+    def __init__(self, code: bytes, type: int, trace: Ring, maps: list[Map]) -> None:
+        self._library = library()
+        self._code = ctypes.create_string_buffer(code, len(code))
+        self._kept = (trace, maps)
+        self._env = _Env(trace=trace.address)
+        self._prog = _Prog(ctypes.addressof(self._code), len(code) // 8, type, ctypes.pointer(self._env))
+
+    @property
+    def address(self) -> int:
+        """Of the `struct st_prog`; valid while this object lives."""
+        return ctypes.addressof(self._prog)
+
+    def run_context(
+        self, ctx: bytes, repeat: int = 1, task: Task | None = None, func_ip: int = 0, cookie: int = 0
+    ) -> tuple[int, bytes, int]:
+        """(R0, context after, ns a run)."""
+        buffer = ctypes.create_string_buffer(ctx, len(ctx) or 1)
+        run = _ContextRun(self.address, ctypes.addressof(buffer), len(ctx), None, repeat)
+        if task is not None:
+            run.task = ctypes.pointer(task)
+        run.func_ip, run.cookie = func_ip, cookie
+        self._library.st_run_context(byref(run))
+        _check_fault(run.fault)
+        return run.retval, buffer.raw[: len(ctx)], run.duration
+
+    def run_packet(
+        self,
+        frame: bytes,
+        *,
+        headroom: int,
+        room: int,
+        ifindex: int,
+        pull: int = 0,
+        meta: int = 0,
+        visible: bytes = b"",
+        repeat: int = 1,
+    ) -> tuple[int, bytes, bytes, int, int]:
+        """(R0, frame after, visible context after, ns a run, metadata bytes at the start of the frame).
+
+        The frame lies `headroom` bytes into a buffer and may grow until it ends at `room`."""
+        buffer = ctypes.create_string_buffer(room)
+        address = ctypes.addressof(buffer)
+        ctypes.memmove(address + headroom, frame, len(frame))
+        run = _PacketRun(self.address, address, address + room, headroom, len(frame), meta, pull, ifindex, repeat)
+        if visible:
+            ctypes.memmove(run.visible, visible, len(visible))
+        self._library.st_run_packet(byref(run))
+        _check_fault(run.fault)
+        after = ctypes.string_at(address + run.offset, run.length)
+        return run.retval, after, bytes(run.visible) if visible else b"", run.duration, run.meta
+
+
+def _check_fault(fault: int) -> None:
+    if fault:
+        raise RuntimeError(f"the interpreter stopped a verified program: {FAULTS[fault]}; this is a bug of stingless")

@@ -1,0 +1,98 @@
+"""`stingless doctor`: what this machine can do, each thing found by trying, and for each no: why, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+
+from stingless.errors import StinglessError
+from stingless.kernel import Kernel, Probe
+
+_MARK = {True: "yes", False: "no", None: "?"}
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="stingless doctor", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="for programs: {section: [{name, supported, why, fix}]}")
+    options = parser.parse_args(argv)
+    report = examine()
+    if options.json:
+        json.dump({k: [dataclasses.asdict(p) for p in probes] for k, probes in report.items()}, sys.stdout, indent=1)
+        print()
+    else:
+        print(render(report))
+    return 0
+
+
+def examine() -> dict[str, list[Probe]]:
+    """Section -> answers."""
+    return {
+        "machine": machine_probes(),
+        "compiler": compiler_probes(),
+        "linux": kernel_probes(_linux),
+        "embedded": kernel_probes(_embedded),
+    }
+
+
+def machine_probes() -> list[Probe]:
+    uname = os.uname()
+    root = os.geteuid() == 0
+    return [
+        Probe(f"{uname.sysname} {uname.release} on {uname.machine}, Python {platform.python_version()}", True),
+        Probe("root", root, "" if root else f"user id {os.geteuid()}", "" if root else "sudo, or --kernel embedded"),
+    ]
+
+
+def compiler_probes() -> list[Probe]:
+    """The compiler, tried on a one-line program."""
+    from stingless.compile import compile_object
+    from stingless.compile.toolchain import find_compiler
+
+    try:
+        compiler = find_compiler()
+        name = f"clang with the BPF back end ({compiler.origin}: {compiler.version()})"
+        compile_object("int f(void) { return 0; }")
+    except StinglessError as error:
+        return [Probe("clang with the BPF back end", False, str(error), "pip install 'stingless[compile]'")]
+    return [Probe(name, True)]
+
+
+def kernel_probes(make: Callable[[], Kernel]) -> list[Probe]:
+    try:
+        kernel = make()
+    except (StinglessError, ImportError, OSError) as error:
+        return [Probe("this kernel", False, str(error))]
+    try:
+        return kernel.probes()
+    finally:
+        kernel.close()
+
+
+def _linux() -> Kernel:
+    from stingless.linux.kernel import LinuxKernel
+
+    return LinuxKernel()
+
+
+def _embedded() -> Kernel:
+    from stingless.embedded.kernel import EmbeddedKernel
+
+    return EmbeddedKernel()
+
+
+def render(report: dict[str, list[Probe]]) -> str:
+    lines = []
+    for section, probes in report.items():
+        lines.append(f"{section}:")
+        for probe in probes:
+            lines.append(f"  {_MARK[probe.supported]:<4}{probe.name}")
+            if probe.supported is not True and probe.why:
+                lines.append(f"        why: {probe.why}")
+            if probe.supported is not True and probe.fix:
+                lines.append(f"        fix: {probe.fix}")
+    return "\n".join(lines)

@@ -1,0 +1,179 @@
+/* Map, ring and loop helpers, and the table of all helpers by number. */
+#include "helpers.h"
+
+static HELPER_DEFINE(map_lookup_elem) { return (u64)st_map_lookup((struct st_map *)a, (void *)b, env->cpu); }
+
+static HELPER_DEFINE(map_update_elem)
+{
+	return (u64)(s64)st_map_update((struct st_map *)a, (void *)b, (void *)c, d, env->cpu);
+}
+
+static HELPER_DEFINE(map_delete_elem) { return (u64)(s64)st_map_delete((struct st_map *)a, (void *)b); }
+static HELPER_DEFINE(map_push_elem) { return (u64)(s64)st_map_push((struct st_map *)a, (void *)b, c); }
+static HELPER_DEFINE(map_pop_elem) { return (u64)(s64)st_map_peek((struct st_map *)a, (void *)b, true); }
+static HELPER_DEFINE(map_peek_elem) { return (u64)(s64)st_map_peek((struct st_map *)a, (void *)b, false); }
+
+static HELPER_DEFINE(map_lookup_percpu_elem)
+{
+	struct st_map *map = (struct st_map *)a;
+	return (u32)c < map->copies ? (u64)st_map_lookup(map, (void *)b, (u32)c) : 0;
+}
+
+/* bpf_loop(count, callback, ctx, flags) */
+static HELPER_DEFINE(loop)
+{
+	u32 count = (u32)a;
+	if (d)
+		return (u64)-EINVAL;
+	if (count > 1u << 23)
+		return (u64)-E2BIG;
+	for (u32 i = 0; i < count; i++)
+		if (st_callback(env, b, i, c, 0, 0, 0) || env->fault)
+			return i + 1;
+	return count;
+}
+
+struct walk {
+	struct st_env *env;
+	u64 map, callback, ctx;
+};
+
+static u64 visit(void *state, const void *key, void *value)
+{
+	struct walk *walk = state;
+	return st_callback(walk->env, walk->callback, walk->map, (u64)key, (u64)value, walk->ctx, 0) || walk->env->fault;
+}
+
+/* bpf_for_each_map_elem(map, callback, ctx, flags) */
+static HELPER_DEFINE(for_each_map_elem)
+{
+	struct walk walk = {env, a, b, c};
+	return d ? (u64)-EINVAL : (u64)st_map_each((struct st_map *)a, env->cpu, visit, &walk);
+}
+
+/* bpf_perf_event_output(ctx, map, flags, data, size) */
+static HELPER_DEFINE(perf_event_output)
+{
+	struct st_map *map = (struct st_map *)b;
+	u32 index = (u32)c;
+	u64 packet = env->data ? c >> 32 & 0xfffff : 0;
+	if (c >> 32 != packet)
+		return (u64)-EINVAL;
+	if (packet > (u64)(env->data_end - env->data))
+		return (u64)-EFAULT;
+	if (index == ~0u)
+		index = env->cpu;
+	if (index >= map->max_entries)
+		return (u64)-E2BIG;
+	if (index != env->cpu)
+		return (u64)-EOPNOTSUPP;
+	int result = st_ring_write(map->ring, (void *)d, e, env->data, packet, env->cpu, ST_WAKEUP_AUTO);
+	return (u64)(s64)(result == -EAGAIN ? -ENOSPC : result);
+}
+
+/* bpf_ringbuf_output(map, data, size, flags) */
+static HELPER_DEFINE(ringbuf_output)
+{
+	if (d > (ST_WAKEUP_NO | ST_WAKEUP_FORCE))
+		return (u64)-EINVAL;
+	struct st_ring *ring = ((struct st_map *)a)->ring;
+	return (u64)(s64)st_ring_write(ring, (void *)b, c, 0, 0, ST_RING_TAG_PAGE, (u32)d);
+}
+
+/* bpf_ringbuf_reserve(map, size, flags) */
+static HELPER_DEFINE(ringbuf_reserve)
+{
+	return c ? 0 : (u64)st_ring_reserve(((struct st_map *)a)->ring, b, ST_RING_TAG_PAGE);
+}
+
+static HELPER_DEFINE(ringbuf_submit)
+{
+	st_ring_commit(st_ring_of((u8 *)a), (u8 *)a, (u32)b, 0);
+	return 0;
+}
+
+static HELPER_DEFINE(ringbuf_discard)
+{
+	st_ring_commit(st_ring_of((u8 *)a), (u8 *)a, (u32)b, 1);
+	return 0;
+}
+
+/* bpf_ringbuf_query(map, what) */
+static HELPER_DEFINE(ringbuf_query)
+{
+	struct st_ring *ring = ((struct st_map *)a)->ring;
+	u64 consumer = __atomic_load_n(&ring->consumer, __ATOMIC_ACQUIRE);
+	u64 producer = __atomic_load_n(&ring->producer, __ATOMIC_ACQUIRE);
+	switch (b) {
+	case 0: return producer - consumer;
+	case 1: return ring->size;
+	case 2: return consumer;
+	case 3: return producer;
+	}
+	return 0;
+}
+
+const st_helper st_helpers[ST_HELPERS] = {
+	[1] = map_lookup_elem,
+	[2] = map_update_elem,
+	[3] = map_delete_elem,
+	[4] = st_probe_read,
+	[5] = st_ktime_get_ns,
+	[6] = st_trace_printk,
+	[7] = st_get_prandom_u32,
+	[8] = st_get_smp_processor_id,
+	/* 12, bpf_tail_call(), is in the interpreter */
+	[14] = st_get_current_pid_tgid,
+	[15] = st_get_current_uid_gid,
+	[16] = st_get_current_comm,
+	[25] = perf_event_output,
+	[26] = st_skb_load_bytes,
+	[28] = st_csum_diff,
+	[35] = st_get_current_task,
+	[42] = st_get_numa_node_id,
+	[44] = st_xdp_adjust_head,
+	[45] = st_probe_read_str,
+	[54] = st_xdp_adjust_meta,
+	[65] = st_xdp_adjust_tail,
+	[68] = st_skb_load_bytes_relative,
+	[80] = st_get_current_cgroup_id,
+	[87] = map_push_elem,
+	[88] = map_pop_elem,
+	[89] = map_peek_elem,
+	[105] = st_strtol,
+	[106] = st_strtoul,
+	[112] = st_probe_read_user,
+	[113] = st_probe_read_kernel,
+	[114] = st_probe_read_user_str,
+	[115] = st_probe_read_kernel_str,
+	[118] = st_jiffies64,
+	[125] = st_ktime_get_boot_ns,
+	[130] = ringbuf_output,
+	[131] = ringbuf_reserve,
+	[132] = ringbuf_submit,
+	[133] = ringbuf_discard,
+	[134] = ringbuf_query,
+	[148] = st_probe_read_user, /* copy_from_user */
+	[160] = st_ktime_get_coarse_ns,
+	[164] = for_each_map_elem,
+	[165] = st_snprintf,
+	[173] = st_get_func_ip,
+	[174] = st_get_attach_cookie,
+	[177] = st_trace_vprintk,
+	[181] = loop,
+	[182] = st_strncmp,
+	[195] = map_lookup_percpu_elem,
+	[208] = st_ktime_get_tai_ns,
+};
+
+ST_EXPORT u32 st_helper_numbers(u32 *numbers);
+
+/* Fills `numbers` (room for ST_HELPERS) with those that exist; returns how many. */
+u32 st_helper_numbers(u32 *numbers)
+{
+	u32 count = 0;
+	for (u32 number = 0; number < ST_HELPERS; number++)
+		if (st_helpers[number] || number == 12)
+			numbers[count++] = number;
+	return count;
+}

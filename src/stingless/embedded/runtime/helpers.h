@@ -1,0 +1,62 @@
+/* Helpers, one file a group; helpers.c has the table. */
+#pragma once
+#include "interp.h"
+#include "libc.h"
+#include "map.h"
+
+#define HELPER(name) u64 name(struct st_env *env, u64 a, u64 b, u64 c, u64 d, u64 e)
+#define UNUSED __attribute__((unused))
+#define HELPER_DEFINE(name) \
+	u64 name(UNUSED struct st_env *env, UNUSED u64 a, UNUSED u64 b, UNUSED u64 c, UNUSED u64 d, UNUSED u64 e)
+
+/* memory.c */
+/* Copies from memory that a program may read: bytes copied (at most `size`).  With `string`, stops after a NUL. */
+u64 st_copy_kernel(const struct st_env *env, void *to, u64 address, u64 size, bool string);
+u64 st_copy_user(const struct st_env *env, void *to, u64 address, u64 size, bool string);
+/* The string at `address`, in kernel memory or else in the task's: its length with the NUL, or -EFAULT. */
+enum st_space { ST_KERNEL = 1, ST_USER = 2, ST_ANY = 3 };
+s64 st_copy_string(const struct st_env *env, char *to, u64 address, u32 size, enum st_space space);
+HELPER(st_probe_read);
+HELPER(st_probe_read_user);
+HELPER(st_probe_read_kernel);
+HELPER(st_probe_read_str);
+HELPER(st_probe_read_user_str);
+HELPER(st_probe_read_kernel_str);
+
+/* print.c */
+HELPER(st_trace_printk);
+HELPER(st_trace_vprintk);
+HELPER(st_snprintf);
+
+/* packet.c */
+HELPER(st_skb_load_bytes);
+HELPER(st_skb_load_bytes_relative);
+HELPER(st_csum_diff);
+HELPER(st_xdp_adjust_head);
+HELPER(st_xdp_adjust_tail);
+HELPER(st_xdp_adjust_meta);
+
+/* text.c */
+HELPER(st_strtol);
+HELPER(st_strtoul);
+HELPER(st_strncmp);
+
+/* task.c */
+u64 st_clock(const struct st_env *env, int clock);
+s32 st_task_pid(const struct st_env *env);
+void st_task_comm(const struct st_env *env, char comm[16]);
+HELPER(st_ktime_get_ns);
+HELPER(st_ktime_get_boot_ns);
+HELPER(st_ktime_get_coarse_ns);
+HELPER(st_ktime_get_tai_ns);
+HELPER(st_jiffies64);
+HELPER(st_get_current_pid_tgid);
+HELPER(st_get_current_uid_gid);
+HELPER(st_get_current_comm);
+HELPER(st_get_current_task);
+HELPER(st_get_current_cgroup_id);
+HELPER(st_get_smp_processor_id);
+HELPER(st_get_numa_node_id);
+HELPER(st_get_prandom_u32);
+HELPER(st_get_func_ip);
+HELPER(st_get_attach_cookie);

@@ -1,0 +1,13 @@
+/* What helpers need of the interpreter. */
+#pragma once
+#include "runtime.h"
+
+/* Runs the callback whose first instruction is at `function`, in a frame of its own.  Returns its R0. */
+u64 st_callback(struct st_env *env, u64 function, u64 a, u64 b, u64 c, u64 d, u64 e);
+
+typedef u64 (*st_helper)(struct st_env *env, u64 a, u64 b, u64 c, u64 d, u64 e);
+#define ST_HELPERS 256
+extern const st_helper st_helpers[ST_HELPERS];
+
+/* Legacy packet loads: false when the bytes are not in the packet. */
+bool st_packet_load(const struct st_env *env, s64 offset, u32 size, u64 *value);

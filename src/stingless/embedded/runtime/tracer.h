@@ -1,0 +1,252 @@
+/* The ptrace event source: a command and all its children and threads, stopped only where a program wants to know.
+ *
+ * One thread of the process calls st_tracer_start() and then st_tracer_run() until that returns ST_DONE: ptrace(2) belongs
+ * to a thread.  All other functions may be called from any thread.  What is attached changes under `lock`, which is held
+ * while programs run, so that a detached program never runs again once st_tracer_detach() has returned.
+ *
+ * System calls are trapped by a seccomp filter made from what is attached at the start: the others run at full speed.  A
+ * program that comes later for a call that the filter lets pass makes every call stop (PTRACE_SYSCALL) until it is gone. */
+#pragma once
+#include "runtime.h"
+#include "libc.h"
+#if defined(__x86_64__)
+#include "tracer_x86_64.h"
+#elif defined(__aarch64__)
+#include "tracer_aarch64.h"
+#else
+#error "the ptrace event source has no table for this architecture"
+#endif
+
+enum st_link_kind {
+	ST_KPROBE,         /* struct pt_regs of a call __ARCH_sys_X(const struct pt_regs *) */
+	ST_KPROBE_DIRECT,  /* struct pt_regs of a call __do_sys_X(arguments...) */
+	ST_KRETPROBE,      /* struct pt_regs with the result */
+	ST_SYS_ENTER,      /* record of syscalls:sys_enter_X */
+	ST_SYS_EXIT,       /* record of syscalls:sys_exit_X */
+	ST_SYSCALLS_ENTER, /* record of raw_syscalls:sys_enter */
+	ST_SYSCALLS_EXIT,  /* record of raw_syscalls:sys_exit */
+	ST_RAW_ENTER,      /* {struct pt_regs *, long id} */
+	ST_RAW_EXIT,       /* {struct pt_regs *, long ret} */
+	ST_UPROBE,
+	ST_URETPROBE,
+	ST_SAMPLE,         /* struct bpf_perf_event_data */
+	ST_EXEC,           /* record of sched:sched_process_exec */
+	ST_FORK,           /* record of sched:sched_process_fork */
+	ST_PROCESS_EXIT,   /* record of sched:sched_process_exit */
+};
+
+#define ST_ANY -1
+
+/* What to attach.  The layout is mirrored in _sys/tracer.py. */
+struct st_attach {
+	const struct st_prog *program;
+	u32 kind;
+	s32 number;       /* of the system call, or ST_ANY */
+	s32 pid;          /* uprobes and samples: of this process only; ST_ANY */
+	s32 cpu;          /* samples: on this CPU only; ST_ANY */
+	u64 period;       /* samples: nanoseconds */
+	u64 device, inode, offset; /* uprobes: the file and the place in it; device as in st_dev */
+	const char *path; /* uprobes: its real path */
+	u8 code[16];      /* uprobes: the instruction there, and what follows it */
+};
+
+/* What st_tracer_run() returns for. */
+enum st_report { ST_DONE, ST_STARTED, ST_EXEC_FAILED, ST_EXITED };
+
+struct st_link {
+	bool used;
+	bool uses_comm;
+	u32 kind, location;
+	s32 number, pid, cpu;
+	const struct st_prog *program;
+	u64 period, due;
+};
+
+/* A place in a file where uprobes are. */
+struct st_location {
+	u64 device, inode, offset;
+	char *path;
+	u8 code[16];
+	u32 uses;
+};
+
+struct st_break {
+	u64 address;
+	u32 location;
+	bool active;
+};
+
+/* An address space.  Spare room in executable memory that nothing uses (behind the vDSO) is its cave: a breakpoint that
+ * probed functions return to, and slots where probed instructions are stepped over. */
+struct st_space {
+	u32 uses;
+	s32 pid;
+	int memory; /* /proc/PID/mem */
+	bool searched;
+	struct st_break *breaks;
+	u32 count, room;
+	u64 cave;
+	u32 busy; /* a bit a slot */
+};
+#define ST_CAVE 256
+#define ST_SLOT 32
+#define ST_SLOTS 7
+
+/* A thread group. */
+struct st_group {
+	u32 uses, live;
+	s32 tgid;
+	u64 cpu_time;
+	s64 credit;
+};
+
+/* A probed function that has not returned yet. */
+struct st_return {
+	u64 sp, ip;
+	u32 location;
+	bool chained; /* entered by a jump from another probed function: the same stack slot */
+};
+#define ST_RETURNS 64
+
+/* How to put things right after an instruction was stepped over in a slot. */
+struct st_step {
+	u64 address, slot;
+	bool absolute;    /* the instruction set the program counter itself */
+	bool pushes_next; /* it was a call */
+	bool pushes_flags;
+	bool repeats;
+	u8 scratch;       /* 1 + the register lent in place of the program counter; 0: none */
+	u64 scratch_value;
+};
+
+struct st_thread {
+	struct st_thread *next;
+	struct st_group *group;
+	struct st_space *space;
+	s32 tid;
+	bool known;      /* its creation was seen; until then it is held */
+	bool started;    /* its first stop was seen */
+	bool exit_wanted;
+	bool scan_wanted;
+	bool sampled;
+	bool stepping, wants_slot;
+	s32 number;      /* the call whose exit is wanted */
+	u64 arguments[6];
+	struct st_task task;
+	u64 task_at;     /* when `task` was read; 0: must be read */
+	struct st_step step;
+	struct st_return *returns;
+	u32 return_count;
+	u32 held_count;  /* signals that came while stepping */
+	u8 held[4][128]; /* siginfo_t */
+};
+
+#define ST_THREADS 256
+
+struct st_tracer {
+	st_lock lock;
+	struct st_link *links;
+	u32 link_count, link_room;
+	struct st_location *locations;
+	u32 location_count, location_room;
+	struct st_ring *trace;
+
+	struct st_thread *threads[ST_THREADS];
+	u32 thread_count;
+	s32 main, main_status;
+	bool running, main_started, ended;
+	s32 error;
+	u32 reports;
+
+	bool closing;      /* asked for by st_tracer_close() */
+	bool retune;       /* what is attached changed */
+	u32 tuned, asked;  /* how often; `tuned` is a futex */
+	bool all_calls;    /* every system call stops */
+	bool filter_all, filter_maps;
+	u64 filter[16];    /* calls that the seccomp filter traps */
+	bool samples, follow_exit, uses_comm;
+	u64 options;
+
+	s32 ticker;        /* a child that stops itself, to end our wait: every `period` or when signalled */
+	u64 period;
+	u32 go;            /* futex: the children may start */
+	u8 *ticker_stack, *command_stack;
+	u64 signal_mask;
+	s32 own_pid;
+	const char *path;
+	char *const *argv, *const *environment;
+
+	u64 stops, events;
+};
+
+ST_EXPORT struct st_tracer *st_tracer_create(struct st_ring *trace);
+/* Only when not running. */
+ST_EXPORT void st_tracer_destroy(struct st_tracer *tracer);
+/* A link's number or -errno.  While running, returns when it is in effect. */
+ST_EXPORT s32 st_tracer_attach(struct st_tracer *tracer, const struct st_attach *what);
+ST_EXPORT void st_tracer_detach(struct st_tracer *tracer, u32 link);
+/* Starts the command, held before its execve(2).  Its pid or -errno. */
+ST_EXPORT s32 st_tracer_start(struct st_tracer *tracer, const char *path, char *const *argv, char *const *environment);
+ST_EXPORT s32 st_tracer_run(struct st_tracer *tracer);
+/* Kill all that is traced; st_tracer_run() then returns ST_DONE. */
+ST_EXPORT void st_tracer_close(struct st_tracer *tracer);
+/* As of wait(2), once ST_EXITED was reported; and the errno of ST_EXEC_FAILED. */
+ST_EXPORT s32 st_tracer_status(const struct st_tracer *tracer);
+ST_EXPORT s32 st_tracer_error(const struct st_tracer *tracer);
+ST_EXPORT void st_tracer_counts(const struct st_tracer *tracer, u64 *stops, u64 *events);
+
+/* tracer.c */
+long st_ptrace(long request, s32 tid, u64 address, u64 data);
+bool st_get_regs(s32 tid, struct st_regs *regs);
+void st_set_regs(s32 tid, struct st_regs *regs);
+u64 st_now(void);
+void st_resume(struct st_tracer *tracer, struct st_thread *thread, u32 signal);
+struct st_thread *st_find(struct st_tracer *tracer, s32 tid);
+/* Run one link's program on `context`; `regs` is kernel memory that it may read. */
+void st_fire(struct st_tracer *tracer, struct st_thread *thread, const struct st_link *link, void *context, usize size,
+	     const struct st_regs *regs, u64 func_ip);
+bool st_read_user(s32 pid, void *to, u64 from, usize size);
+bool st_write_user(s32 pid, u64 to, const void *from, usize size);
+
+/* tracer_proc.c */
+s64 st_read_proc(s32 pid, const char *name, char *to, usize room); /* bytes or -errno; ends with 0 */
+char *st_read_maps(s32 pid);                                       /* malloc-ed */
+void st_read_task(struct st_thread *thread);
+u64 st_auxv(s32 pid, u64 type);
+char st_state(s32 tid, u32 *cpu, s32 *priority);
+
+/* tracer_call.c */
+u32 st_filter(struct st_tracer *tracer, void *instructions); /* classic BPF; how many, 0: none is needed */
+#define ST_FILTER_ROOM 4096
+bool st_calls_wanted(struct st_tracer *tracer);
+void st_call_entry(struct st_tracer *tracer, struct st_thread *thread, bool by_filter);
+void st_call_exit(struct st_tracer *tracer, struct st_thread *thread);
+void st_call_child(struct st_tracer *tracer, struct st_thread *thread);
+/* `other`: the child of a fork, or the thread that executed. */
+void st_scheduler_event(struct st_tracer *tracer, struct st_thread *thread, u32 kind, s32 other);
+
+/* tracer_sample.c */
+s32 st_ticker_start(struct st_tracer *tracer);
+void st_ticker_stop(struct st_tracer *tracer);
+void st_tick(struct st_tracer *tracer);
+void st_sample(struct st_tracer *tracer, struct st_thread *thread);
+
+/* tracer_uprobe.c */
+struct st_space *st_space_create(s32 pid);
+struct st_space *st_space_copy(const struct st_space *space, s32 pid);
+void st_space_release(struct st_space *space);
+void st_space_scan(struct st_tracer *tracer, struct st_space *space); /* insert what is missing, remove what is detached */
+/* The task stopped by SIGTRAP: whether that was ours.  It is resumed then. */
+bool st_trap(struct st_tracer *tracer, struct st_thread *thread);
+void st_step_abandon(struct st_tracer *tracer, struct st_thread *thread);
+
+/* tracer_step_ARCH.c: step over the instruction `code` at `address`, which a breakpoint replaced. */
+enum st_stepping { ST_STEPPED, ST_IN_SLOT, ST_NOT_STEPPABLE };
+/* Emulates it, or, with a slot, prepares it there (`out`, ST_SLOT bytes) for a single step. */
+enum st_stepping st_step_start(struct st_step *step, const u8 *code, struct st_regs *regs, s32 tid, u8 *out);
+void st_step_finish(const struct st_step *step, struct st_regs *regs, s32 tid);
+/* The return address at the entry of a function. */
+bool st_get_return(const struct st_regs *regs, s32 tid, u64 *address);
+bool st_set_return(struct st_regs *regs, s32 tid, u64 address);
+/* The stack pointer that a function entered with this one has once it returned. */
+u64 st_returned_sp(u64 sp);

@@ -1,0 +1,178 @@
+"""Checkpoints: states seen at the instructions where paths meet.
+
+A path that comes to a checkpoint whose every continuation was followed and found safe need not go on when its own
+state is covered by the checkpoint's.  Checkpoints form a tree (`parent`: the one passed before); `pending` counts the
+continuations still to follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from stingless.embedded.verifier.scalar import within
+from stingless.embedded.verifier.state import (
+    CTX,
+    INVALID,
+    MAP_PTR,
+    MISC,
+    NOT_INIT,
+    PACKET_END,
+    PACKETS,
+    SCALAR,
+    STACK,
+    UNINIT,
+    ZERO_BYTE,
+    Frame,
+    Reg,
+    Slot,
+    State,
+    is_zero,
+)
+
+SlotKey = tuple[int, int]  # frame, offset
+
+
+class Checkpoint:
+    """`reads`: stack slots that the continuations read before they write them; `screen`: slots wholly written on the
+    way here from `parent`, whose content before does not matter."""
+
+    __slots__ = ("hits", "key", "misses", "parent", "pc", "pending", "reads", "screen", "state")
+
+    def __init__(
+        self,
+        parent: Checkpoint | None,
+        screen: Collection[SlotKey],
+        state: State | None = None,
+        pc: int = -1,
+        key: object = None,
+    ) -> None:
+        self.parent = parent
+        self.screen = screen
+        self.state = state
+        self.pc = pc
+        self.key = key
+        self.pending = 1
+        self.reads: set[SlotKey] = set()
+        self.hits = 0
+        self.misses = 0
+
+    def slot_read(self, key: SlotKey) -> None:
+        point: Checkpoint | None = self
+        while point is not None and key not in point.reads:
+            point.reads.add(key)
+            if key in point.screen:
+                break
+            point = point.parent
+
+
+def clean(state: State, live: int, live_in_callers: list[int]) -> None:
+    """Forget what cannot matter: registers that are not read later, and the ids of scalars that equal no other."""
+    frames = state.frames
+    for depth, frame in enumerate(frames):
+        mask = live if depth == len(frames) - 1 else live_in_callers[depth]
+        regs = frame.regs
+        for i in range(10):
+            if not mask >> i & 1 and regs[i].kind is not NOT_INIT:
+                regs[i] = UNINIT
+    seen: dict[int, int] = {}
+    for frame in frames:
+        for reg in frame.regs:
+            if reg.kind is SCALAR and reg.id:
+                seen[reg.id] = seen.get(reg.id, 0) + 1
+        for slot in frame.stack.values():
+            if type(slot) is Reg and slot.kind is SCALAR and slot.id:
+                seen[slot.id] = seen.get(slot.id, 0) + 1
+    if 1 not in seen.values():
+        return
+    for frame in frames:
+        for i, reg in enumerate(frame.regs):
+            if reg.kind is SCALAR and seen.get(reg.id) == 1:
+                frame.regs[i] = Reg(SCALAR, reg.var)
+        for base, slot in frame.stack.items():
+            if type(slot) is Reg and slot.kind is SCALAR and seen.get(slot.id) == 1:
+                frame.stack[base] = Reg(SCALAR, slot.var)
+
+
+def exact_key(state: State) -> object:
+    """Equal for states that are the same but for the numbers of their ids."""
+    ids: dict[int, int] = {0: 0}
+
+    def renumber(reg: Reg) -> Reg:
+        if not reg.id and not reg.ref:
+            return reg
+        return reg._replace(id=ids.setdefault(reg.id, len(ids)), ref=ids.setdefault(reg.ref, len(ids)))
+
+    frames = []
+    for frame in state.frames:
+        regs = tuple(map(renumber, frame.regs))
+        stack = tuple((b, renumber(s) if type(s) is Reg else s) for b, s in sorted(frame.stack.items()))
+        frames.append((frame.return_to, frame.subprog, regs, stack))
+    return tuple(frames), tuple(ids.setdefault(ref, len(ids)) for ref in state.refs)
+
+
+def covers(point: Checkpoint, new: State) -> bool:
+    """All that `new` can do was followed from the checkpoint on."""
+    old = point.state
+    if old is None or len(old.frames) != len(new.frames) or len(old.refs) != len(new.refs):
+        return False
+    ids: dict[int, int] = {}
+    reads = point.reads
+    for depth, (a, b) in enumerate(zip(old.frames, new.frames, strict=True)):
+        if a.return_to != b.return_to or a.subprog != b.subprog or not _frame_covers(a, b, depth, reads, ids):
+            return False
+    return all(_same_id(x, y, ids) for x, y in zip(old.refs, new.refs, strict=True))
+
+
+def _frame_covers(old: Frame, new: Frame, depth: int, reads: set[SlotKey], ids: dict[int, int]) -> bool:
+    for a, b in zip(old.regs, new.regs, strict=True):
+        if not _reg_covers(a, b, ids):
+            return False
+    for base, slot in old.stack.items():
+        if (depth, base) in reads and not _slot_covers(slot, new.stack.get(base), ids):
+            return False
+    return True
+
+
+def _same_id(old: int, new: int, ids: dict[int, int]) -> bool:
+    """`old` stands for `new`, and for no other, throughout the comparison."""
+    known = ids.get(old)
+    if known is None:
+        if new in ids.values():
+            return False
+        ids[old] = new
+        return True
+    return known == new
+
+
+def _reg_covers(old: Reg, new: Reg, ids: dict[int, int]) -> bool:
+    kind = old.kind
+    if kind is NOT_INIT:
+        return True
+    if kind is not new.kind:
+        return False
+    if kind is SCALAR:
+        return within(old.var, new.var) and (not old.id or _same_id(old.id, new.id, ids))
+    if kind in (CTX, STACK, MAP_PTR, PACKET_END):
+        return old == new
+    if old.off != new.off or old.map != new.map or not within(old.var, new.var):
+        return False
+    if kind in PACKETS:
+        if not old.id or not new.id:
+            return old.span <= new.span and old.id == new.id
+        return old.span <= new.span and _same_id(old.id, new.id, ids)
+    if old.span != new.span or bool(old.ref) != bool(new.ref) or bool(old.id) != bool(new.id):
+        return False
+    return (not old.id or _same_id(old.id, new.id, ids)) and (not old.ref or _same_id(old.ref, new.ref, ids))
+
+
+def _slot_covers(old: Slot, new: Slot | None, ids: dict[int, int]) -> bool:
+    if type(old) is Reg:
+        return type(new) is Reg and _reg_covers(old, new, ids)
+    if type(new) is Reg:
+        if new.kind is not SCALAR:
+            return False
+        new = (ZERO_BYTE if is_zero(new) else MISC) * 8
+    for a, b in zip(old, new or INVALID * 8, strict=True):
+        if a != b and a != INVALID and (a != MISC or b == INVALID):
+            return False
+    return True

@@ -1,0 +1,99 @@
+"""What /proc and /sys tell of this machine: CPUs, capabilities, sysctls, function names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import cache
+from heapq import nlargest
+from pathlib import Path
+
+# linux/capability.h
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
+
+
+def cpu_list(text: str) -> list[int]:
+    """The CPUs of a list such as "0-3,8"."""
+    cpus: list[int] = []
+    for part in text.strip().split(","):
+        if part:
+            first, _, last = part.partition("-")
+            cpus += range(int(first), int(last or first) + 1)
+    return cpus
+
+
+@cache
+def possible_cpus() -> int:
+    """How many CPUs there can ever be: what per-CPU map values have a slot for."""
+    return cpu_list(Path("/sys/devices/system/cpu/possible").read_text())[-1] + 1
+
+
+def online_cpus() -> list[int]:
+    return cpu_list(Path("/sys/devices/system/cpu/online").read_text())
+
+
+def effective_capabilities() -> int:
+    """The effective set of this thread, a bit a capability."""
+    for line in Path("/proc/thread-self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    raise AssertionError("/proc/thread-self/status has no CapEff line")
+
+
+def missing(*needed: str) -> list[str]:
+    """Those of the named capabilities that the caller lacks.  CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON."""
+    have = effective_capabilities()
+    admin = have >> CAPABILITIES["CAP_SYS_ADMIN"] & 1
+    return [
+        name
+        for name in needed
+        if not have >> CAPABILITIES[name] & 1 and not (admin and name in ("CAP_BPF", "CAP_PERFMON"))
+    ]
+
+
+def in_user_namespace() -> bool:
+    """Whether capabilities are only those of a user namespace, which the kernel does not take for bpf(2)."""
+    try:
+        return Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]
+    except OSError:
+        return False
+
+
+def sysctl(name: str) -> str | None:
+    """A sysctl's value ("kernel.unprivileged_bpf_disabled"), or None where it does not exist or cannot be read."""
+    try:
+        return Path("/proc/sys", *name.split(".")).read_text().strip()
+    except OSError:
+        return None
+
+
+def kernel_functions() -> set[str]:
+    """Names of the kernel's functions (text symbols).  They are listed for ordinary users too, without addresses."""
+    names = set()
+    with Path("/proc/kallsyms").open() as lines:
+        for line in lines:
+            fields = line.split()
+            if fields[1] in "tTwW":
+                names.add(fields[2])
+    return names
+
+
+def machine() -> str:
+    """As `uname -m` has it."""
+    return os.uname().machine
+
+
+def nearest(name: str, names: Iterable[str], count: int = 40) -> list[str]:
+    """The `count` names that share most three-letter pieces with `name`: quick enough for all of kallsyms."""
+
+    def pieces(text: str) -> set[str]:
+        return {text[i : i + 3] for i in range(len(text) - 2)}
+
+    wanted = pieces(name)
+    ranked = []
+    for other in names:
+        if abs(len(other) - len(name)) <= max(len(name) // 2, 3):
+            theirs = pieces(other)
+            if shared := len(wanted & theirs):
+                ranked.append((shared / len(wanted | theirs), other))
+    return [other for _, other in nlargest(count, ranked)]

@@ -1,0 +1,154 @@
+"""`LinuxKernel`: the running Linux kernel behind the `Kernel` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from stingless._gen.uapi import MapType
+from stingless._sys.syscall import Fd
+from stingless.errors import ClosedError, NotSupportedError, UnknownNameError
+from stingless.kernel import Map, Probe, Program
+from stingless.linux import maps as _maps
+from stingless.linux import programs as _programs
+from stingless.linux.maps import LinuxMap
+from stingless.linux.owned import Owned
+from stingless.linux.programs import LinuxProgram
+from stingless.obj.spec import MapSpec, ProgramSpec
+
+if TYPE_CHECKING:
+    from stingless.btf.types import Btf
+    from stingless.linux.links import LinuxLink
+    from stingless.linux.tracefs import Tracefs
+
+
+T = TypeVar("T", bound=Owned)
+
+
+class LinuxKernel:
+    """Maps, programs and hooks of the kernel we run on.
+
+    Minimum kernel: 5.10 is tested, 4.18 may do.  Privileges: root, or CAP_BPF with CAP_PERFMON and CAP_NET_ADMIN.
+    Everything made here is freed by `close()`, and by the end of the process however it ends.
+    """
+
+    name = "linux"
+
+    def __init__(self) -> None:
+        self._made: dict[int, Owned] = {}
+        self._btf: dict[int, tuple[Btf, Fd | None]] = {}
+        self._tracefs: Tracefs | None = None
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _keep(self, made: T) -> T:
+        self._made[id(made)] = made
+        made._home = self._made
+        return made
+
+    def _open(self) -> None:
+        if self._closed:
+            raise ClosedError("the kernel object is closed")
+
+    def create_map(self, spec: MapSpec) -> LinuxMap:
+        self._open()
+        btf = self._btf_fd(spec.btf) if spec.key_type or spec.value_type else None
+        return self._keep(_maps.create(spec, btf.fileno() if btf is not None else 0))
+
+    def load_program(self, spec: ProgramSpec, maps: Mapping[str, Map]) -> LinuxProgram:
+        self._open()
+        mine: dict[str, LinuxMap] = {}
+        for ref in spec.map_refs:
+            if ref.map not in maps:
+                raise UnknownNameError("map", ref.map, maps, f"which program {spec.name!r} uses")
+            found = maps[ref.map]
+            if not isinstance(found, LinuxMap):
+                raise TypeError(f"map {ref.map!r} is of another kernel: {type(found).__name__}")
+            mine[ref.map] = found
+        return self._keep(LinuxProgram(self, spec, mine, _programs.load(spec, mine, self._btf_fd(spec.btf))))
+
+    def attach(self, program: Program, event: Event) -> LinuxLink:
+        self._open()
+        if not isinstance(program, LinuxProgram):
+            raise TypeError(f"the program is of another kernel: {type(program).__name__}")
+        return self._keep(_attach(program, event))
+
+    def open_events(self, map: Map, pages: int = 8) -> EventReader:
+        self._open()
+        if not isinstance(map, LinuxMap):
+            raise TypeError(f"the map is of another kernel: {type(map).__name__}")
+        from stingless.linux import readers
+
+        return self._keep(readers.open_events(map, pages))
+
+    def tracefs(self) -> Tracefs:
+        """Opened once.  Raises `PrivilegeError`, `NotSupportedError`."""
+        if self._tracefs is None:
+            from stingless.linux.tracefs import Tracefs
+
+            self._tracefs = self._keep(Tracefs())
+        return self._tracefs
+
+    def _btf_fd(self, btf: Btf | None) -> Fd | None:
+        """The object's BTF in the kernel, loaded once; None where the kernel refuses it."""
+        if btf is None:
+            return None
+        if id(btf) not in self._btf:
+            from stingless._sys import bpf
+
+            try:
+                fd: Fd | None = bpf.btf_load(btf.for_kernel())
+            except OSError:
+                fd = None  # line numbers in the verifier's log are lost, nothing else
+            self._btf[id(btf)] = btf, fd
+        return self._btf[id(btf)][1]
+
+    def close(self) -> None:
+        self._closed = True
+        for made in reversed(list(self._made.values())):
+            made.close()
+        for _, fd in self._btf.values():
+            if fd is not None:
+                fd.close()
+        self._btf.clear()
+
+
+def _attach(program: LinuxProgram, event: Event) -> LinuxLink:
+    match event:
+        case Kprobe():
+            from stingless.linux import kprobe
+
+            return kprobe.attach(program, event)
+        case Uprobe():
+            from stingless.linux import uprobe
+
+            return uprobe.attach(program, event)
+        case Tracepoint():
+            from stingless.linux import tracepoint
+
+            return tracepoint.attach(program, event)
+        case RawTracepoint():
+            from stingless.linux import raw_tracepoint
+
+            return raw_tracepoint.attach(program, event)
+        case PerfEvent():
+            from stingless.linux import perf_event
+
+            return perf_event.attach(program, event)
+        case Xdp():
+            from stingless.linux import xdp
+
+            return xdp.attach(program, event)
+        case SocketFilter():
+            from stingless.linux import socket_filter
+
+            return socket_filter.attach(program, event)
+        case Tracing():
+            from stingless.linux import tracing
+
+            return tracing.attach(program, event)
