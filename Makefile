@@ -24,9 +24,9 @@ check: $(READY)
 test-vm: $(READY)
 	$(BIN)/python -m pytest tests/guest --vm --vm-kernel $(KERNEL)
 
-# QEMU and a Debian kernel for the guest; needs root.
+# QEMU and a Debian kernel for the guest; needs root.  make vm-deps KERNELS=all for the others too.
 vm-deps:
-	sh tests/vm/deps.sh
+	PYTHON=$(PYTHON) sh tests/vm/deps.sh $(KERNELS)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -65,7 +65,18 @@ def build_runtime(machine: str | None = None, output: Path | None = None) -> Pat
         if any([job.wait() for job in jobs]):
             raise SystemExit("the embedded kernel's runtime did not compile; the compiler's messages are above")
         linked = f"{scratch}/linked.so"
-        link = [compiler, "ld.lld", "-shared", "-z", "now", "-z", "noexecstack", "--strip-debug", "-soname", output.name]
+        link = [
+            compiler,
+            "ld.lld",
+            "-shared",
+            "-z",
+            "now",
+            "-z",
+            "noexecstack",
+            "--strip-debug",
+            "-soname",
+            output.name,
+        ]
         if subprocess.run([*link, "-o", linked, *objects], env=environment).returncode:
             raise SystemExit("the embedded kernel's runtime did not link; the linker's messages are above")
         Path(linked).replace(output)

@@ -410,8 +410,10 @@ def _read(data: bytes) -> ObjectSpec:
 def _compile(source: str, kernel: Kernel, name: str, cflags: Sequence[str]) -> ObjectSpec:
     from stingless.compile import compile_bcc
     from stingless.compile.dialect.tracepoints import parse_format
+    from stingless.obj.source import with_source
 
-    return _read(compile_bcc(source, lambda c, n: parse_format(kernel.tracepoint_format(c, n)), name, cflags))
+    data = compile_bcc(source, lambda c, n: parse_format(kernel.tracepoint_format(c, n)), name, cflags)
+    return with_source(_read(data), name, source)
 
 
 def _text(value: str | bytes) -> str:

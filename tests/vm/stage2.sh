@@ -59,7 +59,8 @@ $b cat $vm/out >"$out" &
 cat_out=$!
 $b cat $vm/err >"$err" &
 cat_err=$!
-$b setsid $b sh $vm/command </dev/null >$vm/out 2>$vm/err 3>&-
+# The host's shell runs the command: busybox's would take its own applets for the host's programs.
+$b setsid /bin/sh $vm/command </dev/null >$vm/out 2>$vm/err 3>&-
 status=$?
 # A background child of the command may hold the pipes open: do not wait for it for ever.
 ($b sleep 1; $b kill $cat_out $cat_err 2>/dev/null) 3>&- &

@@ -20,6 +20,7 @@ _F_REQUEST, _F_ACK, _F_ROOT, _F_MATCH, _F_REPLACE, _F_EXCL, _F_CREATE = 0x1, 0x4
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_TXQLEN, _IFLA_LINKINFO = 1, 3, 4, 10, 13, 18
+_IFLA_LINK, _IFLA_LINK_NETNSID, _IFLA_TARGET_NETNSID = 5, 37, 46
 _IFLA_NET_NS_FD, _IFLA_OPERSTATE, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 28, 16, 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_F_NODAD = 1, 2, 8, 0x02
 _NDA_DST, _NDA_LLADDR, _RTA_OIF, _RTA_GATEWAY = 1, 2, 4, 5
@@ -130,6 +131,18 @@ class Rtnetlink:
     def link(self, index: int) -> LinkInfo:
         """Raises `OSError` (ENODEV) when there is none."""
         return _link_info(self.request(_GETLINK, 0, _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0))[0])
+
+    def veth_peer(self, index: int) -> LinkInfo:
+        """The other end of a veth pair, in whatever namespace.  Raises `OSError`: EPERM when that namespace is not ours
+        to look into, ENODEV when the end is gone."""
+        message = self.request(_GETLINK, 0, _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0))[0]
+        found = dict(attributes(message[_HEADER.size + _IFINFO.size :]))
+        if _IFLA_LINK not in found:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        body = _IFINFO.pack(socket.AF_UNSPEC, 0, struct.unpack("=i", found[_IFLA_LINK])[0], 0, 0)
+        if net := found.get(_IFLA_LINK_NETNSID):
+            body += attribute(_IFLA_TARGET_NETNSID, net)
+        return _link_info(self.request(_GETLINK, 0, body)[0])
 
     def add_veth(
         self, name: str, peer: str, *, index: int = 0, mac: bytes = b"", mtu: int = 0, peer_net: int = -1

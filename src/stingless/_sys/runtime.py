@@ -86,7 +86,6 @@ class _ContextRun(Structure):
         ("fault", c_uint32),
         ("retval", c_uint64),
         ("duration", c_uint64),
-        ("func_ip", c_uint64),
         ("cookie", c_uint64),
     )
 
@@ -246,7 +245,9 @@ class Ring:
 class Map:
     """`struct st_map`; freed when nothing refers to it any more."""
 
-    def __init__(self, type: int, key_size: int, value_size: int, max_entries: int, flags: int, value_bytes: int) -> None:
+    def __init__(
+        self, type: int, key_size: int, value_size: int, max_entries: int, flags: int, value_bytes: int
+    ) -> None:
         self._library = library()
         made = c_void_p()
         result = self._library.st_map_create(type, key_size, value_size, max_entries, flags, byref(made))
@@ -330,14 +331,14 @@ class Program:
         return ctypes.addressof(self._prog)
 
     def run_context(
-        self, ctx: bytes, repeat: int = 1, task: Task | None = None, func_ip: int = 0, cookie: int = 0
+        self, ctx: bytes, room: int, repeat: int = 1, task: Task | None = None, cookie: int = 0
     ) -> tuple[int, bytes, int]:
-        """(R0, context after, ns a run)."""
-        buffer = ctypes.create_string_buffer(ctx, len(ctx) or 1)
+        """(R0, context after, ns a run).  The program may use `room` bytes of context; `ctx` is their start."""
+        buffer = ctypes.create_string_buffer(ctx, max(room, len(ctx)))
         run = _ContextRun(self.address, ctypes.addressof(buffer), len(ctx), None, repeat)
         if task is not None:
             run.task = ctypes.pointer(task)
-        run.func_ip, run.cookie = func_ip, cookie
+        run.cookie = cookie
         self._library.st_run_context(byref(run))
         _check_fault(run.fault)
         return run.retval, buffer.raw[: len(ctx)], run.duration

@@ -75,6 +75,8 @@ def _moved(insn: Instruction, i: int, start: list[int], place: list[int]) -> Ins
     if insn.cls in (op.JMP, op.JMP32) and operation not in (op.CALL, op.EXIT):
         off = start[i + 1 + insn.off] - here - 1
         if not -(1 << 15) <= off < 1 << 15:
-            raise ValueError(f"the jump at instruction {i} would have to reach {off} instructions, more than 16 bits hold")
+            raise ValueError(
+                f"the jump at instruction {i} would have to reach {off} instructions, more than 16 bits hold"
+            )
         return insn._replace(off=off)
     return insn

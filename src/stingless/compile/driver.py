@@ -45,13 +45,20 @@ def c_arguments(cflags: Sequence[str] = ()) -> list[str]:
 def compile_object(text: str, name: str = "main.c", cflags: Sequence[str] = (), user_text: str | None = None) -> bytes:
     """C text to an ELF object.  Raises `CompileError` with diagnostics on the lines of `name`; `user_text` is what the
     user wrote, when `text` is a rewriting of it that keeps its lines."""
-    return _run([*c_arguments(cflags), "-c", "-x", "c", "-", "-o", "-"], text.encode(), name, user_text or text)
+    arguments = [*c_arguments(cflags), "-c", "-x", "c", "-", "-o", "-"]
+    return _run(arguments, _named(text, name), name, user_text or text)
 
 
 def c_to_ir(text: str, name: str = "main.c", cflags: Sequence[str] = (), user_text: str | None = None) -> str:
     """C text to optimised LLVM IR (`-O2 -emit-llvm -S`)."""
     arguments = [*c_arguments(cflags), "-emit-llvm", "-S", "-x", "c", "-", "-o", "-"]
-    return _run(arguments, text.encode(), name, user_text or text).decode()
+    return _run(arguments, _named(text, name), name, user_text or text).decode()
+
+
+def _named(text: str, name: str) -> bytes:
+    """The text under its file's name, which clang cannot know from standard input."""
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'#line 1 "{quoted}"\n{text}'.encode()
 
 
 def ir_to_object(ir: str) -> bytes:

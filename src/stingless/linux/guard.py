@@ -6,29 +6,29 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
 
 
-def start(*arguments: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def start(arguments: Sequence[str], fds: Sequence[int] = ()) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """A guardian of this process, and our end of the socket to it."""
     ours, theirs = socket.socketpair()
     with theirs:
         # Isolated and without site: it starts in some 10 ms and imports nothing of ours.
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", str(GUARDIAN), str(os.getpid()), str(theirs.fileno()), *arguments],
-            pass_fds=[theirs.fileno()],
-            env={},
+            [sys.executable, "-I", "-S", str(GUARDIAN), str(os.getpid()), str(theirs.fileno()), *arguments],
+            pass_fds=[theirs.fileno(), *fds],
         )
     return process, ours
 
 
 class Watchdog:
-    """Removes a directory when this process dies without having done so."""
+    """Removes a directory (`name` in the directory `fd`) should this process die without having done so."""
 
-    def __init__(self, directory: str) -> None:
-        self._process, self._socket = start("remove", directory)
+    def __init__(self, fd: int, name: str) -> None:
+        self._process, self._socket = start(["remove", str(fd), name], [fd])
 
     def close(self) -> None:
         """Stand down: the caller removes the directory itself."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from stingless._gen.uapi import MapType
 from stingless._sys.syscall import Fd
-from stingless.errors import ClosedError, NotSupportedError, UnknownNameError
-from stingless.kernel import Map, Probe, Program
+from stingless.errors import ClosedError, LoadError, StinglessError, UnknownNameError
+from stingless.events import Event, Kprobe, PerfEvent, RawTracepoint, SocketFilter, Tracepoint, Tracing, Uprobe, Xdp
+from stingless.kernel import EventReader, Map, Probe, Program
 from stingless.linux import maps as _maps
 from stingless.linux import programs as _programs
 from stingless.linux.maps import LinuxMap
@@ -19,6 +20,8 @@ from stingless.obj.spec import MapSpec, ProgramSpec
 if TYPE_CHECKING:
     from stingless.btf.types import Btf
     from stingless.linux.links import LinuxLink
+    from stingless.linux.scope import LinuxCommand
+    from stingless.linux.trace_pipe import TracePipe
     from stingless.linux.tracefs import Tracefs
 
 
@@ -37,6 +40,10 @@ class LinuxKernel:
     def __init__(self) -> None:
         self._made: dict[int, Owned] = {}
         self._btf: dict[int, tuple[Btf, Fd | None]] = {}
+        self.scoped = True
+        self.scope_note = "no command was started: programs see the whole system"
+        self._command: LinuxCommand | None = None
+        self._mark: bytes | None = None
         self._tracefs: Tracefs | None = None
         self._closed = False
 
@@ -70,7 +77,31 @@ class LinuxKernel:
             if not isinstance(found, LinuxMap):
                 raise TypeError(f"map {ref.map!r} is of another kernel: {type(found).__name__}")
             mine[ref.map] = found
-        return self._keep(LinuxProgram(self, spec, mine, _programs.load(spec, mine, self._btf_fd(spec.btf))))
+        fd, cgroup_id = self._load(spec, mine)
+        if self._mark is None and _programs.prints(spec):
+            from stingless.linux import trace_pipe
+
+            with contextlib.suppress(StinglessError):
+                self._mark = trace_pipe.mark(self.tracefs())
+        return self._keep(LinuxProgram(self, spec, mine, fd, cgroup_id))
+
+    def _load(self, spec: ProgramSpec, maps: Mapping[str, LinuxMap]) -> tuple[Fd, int]:
+        """The loaded program, and the cgroup that it is confined to or 0."""
+        btf = self._btf_fd(spec.btf)
+        if self.scoped and self._command is not None and self._command.cgroup_id:
+            from stingless.asm.rewrite import prepend
+            from stingless.linux import scope
+
+            if scope.applies(spec):
+                cgroup_id = self._command.cgroup_id
+                confined = prepend(spec, scope.prologue(cgroup_id))
+                try:
+                    return _programs.load(confined, maps, btf), cgroup_id
+                except LoadError:
+                    # What the verifier says of the program as it was written is what helps.
+                    _programs.load(spec, maps, btf).close()
+                    raise
+        return _programs.load(spec, maps, btf), 0
 
     def attach(self, program: Program, event: Event) -> LinuxLink:
         self._open()
@@ -85,6 +116,46 @@ class LinuxKernel:
         from stingless.linux import readers
 
         return self._keep(readers.open_events(map, pages))
+
+    def open_trace(self) -> TracePipe:
+        self._open()
+        from stingless.linux import trace_pipe
+
+        return self._keep(trace_pipe.open_trace(self.tracefs(), self._mark))
+
+    def tracepoint_format(self, category: str, name: str) -> str:
+        self._open()
+        tracefs = self.tracefs()
+        tracefs.event_id(category, name)
+        return tracefs.read(f"events/{category}/{name}/format")
+
+    def spawn(self, argv: Sequence[str]) -> LinuxCommand:
+        """Raises `OSError` when its guardian process cannot be started."""
+        self._open()
+        if self._command is not None:
+            raise ValueError("this kernel object has a command already")
+        from stingless.linux import scope
+
+        cgroup, why = scope.create_cgroup()
+        if not self.scoped:
+            self.scope_note = "programs see the whole system"
+        elif cgroup is None:
+            self.scope_note = f"programs see the whole system, not only the command: {why}"
+        else:
+            self.scope_note = ""
+        try:
+            self._command = self._keep(scope.LinuxCommand(argv, cgroup))
+        except BaseException:
+            if cgroup is not None:
+                cgroup.rmdir()
+            raise
+        return self._command
+
+    def probes(self) -> list[Probe]:
+        self._open()
+        from stingless.linux import probes
+
+        return probes.all_probes(self)
 
     def tracefs(self) -> Tracefs:
         """Opened once.  Raises `PrivilegeError`, `NotSupportedError`."""

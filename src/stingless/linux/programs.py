@@ -11,10 +11,11 @@ import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from stingless._gen.uapi import AttachType, ProgramType
+from stingless._gen.uapi import AttachType, Helper, ProgramType
 from stingless._sys import bpf
 from stingless._sys.syscall import Fd
 from stingless.asm import opcodes as op
+from stingless.asm.instruction import decode
 from stingless.errors import LoadError, NotSupportedError, StinglessError
 from stingless.kernel import RunResult
 from stingless.linux.maps import LinuxMap
@@ -33,8 +34,12 @@ _CONTEXT_ONLY = {ProgramType.RAW_TRACEPOINT, ProgramType.SYSCALL, ProgramType.TR
 class LinuxProgram(Owned):
     """A loaded program.  See `stingless.kernel.Program`."""
 
-    def __init__(self, kernel: LinuxKernel, spec: ProgramSpec, maps: Mapping[str, LinuxMap], fd: Fd) -> None:
+    def __init__(
+        self, kernel: LinuxKernel, spec: ProgramSpec, maps: Mapping[str, LinuxMap], fd: Fd, cgroup_id: int = 0
+    ) -> None:
+        """`cgroup_id`: the cgroup that the loaded code is confined to."""
         self.kernel = kernel
+        self.cgroup_id = cgroup_id
         self.maps = maps
         self._spec = spec
         self._fd = fd
@@ -78,6 +83,13 @@ class LinuxProgram(Owned):
 
     def _free(self) -> None:
         self._fd.close()
+
+
+def prints(spec: ProgramSpec) -> bool:
+    """Whether it calls bpf_trace_printk() or bpf_trace_vprintk()."""
+    code = decode(spec.code)
+    printing = (Helper.trace_printk, Helper.trace_vprintk)
+    return any(i.opcode == op.JMP | op.CALL and i.src == 0 and i.imm in printing for i in code)
 
 
 def resolved_code(spec: ProgramSpec, maps: Mapping[str, LinuxMap]) -> bytes:

@@ -15,7 +15,7 @@ from stingless._sys.perf_event import PerfRing
 from stingless._sys.ringbuf import RingBuffer
 from stingless._sys.syscall import Fd
 from stingless.errors import LoadError, MapError
-from stingless.kernel import EventReader, Record
+from stingless.kernel import Record
 from stingless.linux import host
 from stingless.linux.maps import LinuxMap
 from stingless.linux.owned import Owned

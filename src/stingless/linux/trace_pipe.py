@@ -107,7 +107,7 @@ class Instance:
         self.name = f"instances/stingless-{os.getpid()}-{os.urandom(3).hex()}"
         self._tracefs = tracefs
         tracefs.mkdir(self.name)
-        self._watchdog = Watchdog(tracefs.path(self.name))
+        self._watchdog = Watchdog(tracefs.fd, self.name)
         enable = tracefs.open(f"{self.name}/{_PRINTK}", os.O_WRONLY)
         os.write(enable.fileno(), b"1")
         enable.close()

@@ -50,9 +50,10 @@ class Tracefs(Owned):
         finally:
             file.close()
 
-    def path(self, path: str) -> str:
-        """By which other processes of this one's parentage see `path` too: through the mount point or our descriptor."""
-        return f"/proc/{os.getpid()}/fd/{self._fd.fileno()}/{path}"
+    @property
+    def fd(self) -> int:
+        """The descriptor of its root directory."""
+        return self._fd.fileno()
 
     def mkdir(self, path: str) -> None:
         os.mkdir(path, dir_fd=self._fd.fileno())

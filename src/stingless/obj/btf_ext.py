@@ -61,6 +61,8 @@ def complete_sections(btf: Btf, elf: Elf) -> Btf:
             (spots.get(btf.type(m.type).name, m.offset), m.type, m.size or btf.size_of(btf.type(m.type).type))
             for m in section.members
         )
+        if any(offset + length > size for offset, _, length in rows):
+            raise ObjectError(f"a variable reaches past the end of section {section.name!r} ({size} bytes)")
         at = btf.offset_of(type_id)
         struct.pack_into("<I", data, at + 8, size)
         for i, (offset, var, length) in enumerate(rows):

@@ -10,6 +10,7 @@ from stingless.obj.spec import MapSpec
 
 BPF_F_RDONLY_PROG = 1 << 7
 _DATA = (".data", ".bss", ".rodata")
+_MAX_DATA = 1 << 28  # so that a hostile size costs no memory
 
 
 def declared_maps(btf: Btf) -> dict[str, MapSpec]:
@@ -70,6 +71,8 @@ def data_maps(elf: Elf) -> dict[str, MapSpec]:
         base = "." + section.name.lstrip(".").partition(".")[0]
         if base not in _DATA or not section.flags & SHF_ALLOC or section.flags & SHF_EXECINSTR or not section.size:
             continue
+        if section.size > _MAX_DATA:
+            raise ObjectError(f"section {section.name!r} is {section.size} bytes; at most {_MAX_DATA} are read")
         constant = base == ".rodata"
         specs[section.name] = MapSpec(
             section.name,

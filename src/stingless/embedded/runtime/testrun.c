@@ -14,7 +14,7 @@ struct st_context_run {
 	u32 fault;     /* out */
 	u64 retval;    /* out */
 	u64 duration;  /* out: ns a run */
-	u64 func_ip, cookie;
+	u64 cookie;
 };
 
 /* A frame of `length` bytes at `offset` in `buffer`; both change when the program moves the ends. */
@@ -51,7 +51,6 @@ void st_run_context(struct st_context_run *run)
 	env.task = run->task;
 	env.windows[0] = (struct st_window){run->ctx, run->ctx_size};
 	env.window_count = 1;
-	env.func_ip = run->func_ip;
 	env.cookie = run->cookie;
 	run->retval = repeat(run->prog, run->ctx, &env, run->repeat, &run->duration);
 	run->fault = env.fault;

@@ -19,7 +19,7 @@ enum {
 	PR_SET_PDEATHSIG = 1, PR_SET_NO_NEW_PRIVS = 38,
 	FUTEX_WAIT = 0, FUTEX_WAKE = 1,
 	EINTR = 4, ECHILD = 10, EACCES = 13, ESRCH = 3,
-	CHILD_STACK = 64 << 10,
+	CHILD_STACK = 16 << 10,
 };
 
 #define COMM_AGE 10000000ull /* ns: a task's name, user and group may be this old */
@@ -92,7 +92,8 @@ static void leave_group(struct st_thread *thread)
 	thread->group = 0;
 	if (!group)
 		return;
-	group->live--;
+	if (!thread->exiting)
+		group->live--;
 	if (!--group->uses)
 		free(group);
 }
@@ -116,7 +117,7 @@ static void remove_thread(struct st_tracer *tracer, s32 tid)
 	struct st_thread **at = slot_of(tracer, tid), *thread = *at;
 	if (!thread)
 		return;
-	st_step_abandon(tracer, thread);
+	st_step_forget(tracer, thread);
 	*at = thread->next;
 	leave_group(thread);
 	st_space_release(thread->space);
@@ -142,7 +143,8 @@ void st_fire(struct st_tracer *tracer, struct st_thread *thread, const struct st
 	memset(&env, 0, sizeof env);
 	if (!thread->task_at || st_now() - thread->task_at > COMM_AGE)
 		st_read_task(thread);
-	thread->task.cpu = (u32)sched_getcpu();
+	/* Where the tracer runs: the task was stopped there or near.  Asking for its own costs more than all the rest. */
+	thread->task.cpu = link->kind == ST_SAMPLE ? thread->sample_cpu : (u32)sched_getcpu();
 	env.task = &thread->task;
 	env.windows[0] = (struct st_window){context, size};
 	env.window_count = 1;
@@ -306,8 +308,7 @@ static void command_child(void *argument)
 	}
 	sys6(NR_PRCTL, PR_SET_PDEATHSIG, 0, 0, 0, 0, 0);
 	sys6(NR_RT_SIGPROCMASK, SIG_SETMASK, (long)&tracer->signal_mask, 0, 8, 0, 0);
-	u64 instructions[ST_FILTER_ROOM]; /* 8 bytes each */
-	struct filter_program filter = {(u16)st_filter(tracer, instructions), instructions};
+	struct filter_program filter = {(u16)tracer->instruction_count, tracer->instructions};
 	long error = 0;
 	if (filter.count) {
 		error = sys6(NR_SECCOMP, 1, 0, (long)&filter, 0, 0, 0); /* SECCOMP_SET_MODE_FILTER */
@@ -330,7 +331,8 @@ s32 st_tracer_start(struct st_tracer *tracer, const char *path, char *const *arg
 	tracer->environment = environment;
 	tracer->own_pid = getpid();
 	tracer->command_stack = malloc(CHILD_STACK);
-	if (!tracer->command_stack)
+	tracer->instructions = malloc(ST_FILTER_ROOM * sizeof *tracer->instructions);
+	if (!tracer->command_stack || !tracer->instructions)
 		return -ENOMEM;
 	/* Signals are for the other threads of this process. */
 	sys6(NR_RT_SIGPROCMASK, SIG_BLOCK, (long)&all, (long)&tracer->signal_mask, 8, 0, 0);
@@ -360,7 +362,8 @@ s32 st_tracer_start(struct st_tracer *tracer, const char *path, char *const *arg
 	thread->known = thread->started = true;
 	tracer->main = pid;
 	tracer->running = true;
-	/* The child makes the filter from what is attached now; it holds no lock, so we wait until it executes. */
+	tracer->instruction_count = st_filter(tracer, tracer->instructions);
+	tracer->retune = false;
 	__atomic_store_n(&tracer->go, 1, __ATOMIC_RELEASE);
 	futex_wake(&tracer->go);
 	st_release(&tracer->lock);
@@ -386,8 +389,9 @@ static u64 event_message(s32 tid)
 
 static void begin_child(struct st_tracer *tracer, struct st_thread *child)
 {
-	if (child->space && child->space->pid == child->tid)
-		st_space_scan(tracer, child->space);
+	/* What was inserted into the parent after the child was copied is missing in the child. */
+	if (child->space && child->space->pid == child->tid && tracer->retuned)
+		st_space_scan(tracer, child->space, child->tid);
 	st_call_child(tracer, child);
 	st_resume(tracer, child, 0);
 }
@@ -431,6 +435,15 @@ static void on_fork(struct st_tracer *tracer, struct st_thread *parent)
 		begin_child(tracer, child);
 }
 
+/* The command is out of our memory: by execve(2), or dead. */
+static void forget_command(struct st_tracer *tracer)
+{
+	free(tracer->command_stack);
+	free(tracer->instructions);
+	tracer->command_stack = 0;
+	tracer->instructions = 0;
+}
+
 static void on_exec(struct st_tracer *tracer, s32 pid)
 {
 	/* The thread that executed is now the leader; all others of its group are gone. */
@@ -444,6 +457,8 @@ static void on_exec(struct st_tracer *tracer, s32 pid)
 		thread->tid = pid;
 		*slot_of(tracer, pid) = thread;
 	}
+	if (!thread)
+		thread = st_find(tracer, pid);
 	if (!thread) {
 		st_resume(tracer, &(struct st_thread){.tid = pid}, 0);
 		return;
@@ -451,16 +466,15 @@ static void on_exec(struct st_tracer *tracer, s32 pid)
 	if (pid == tracer->main && !tracer->main_started) {
 		tracer->main_started = true;
 		tracer->reports |= 1u << ST_STARTED;
-		free(tracer->command_stack); /* only now is it out of our memory */
-		tracer->command_stack = 0;
+		forget_command(tracer);
 	}
-	st_step_abandon(tracer, thread);
+	st_step_forget(tracer, thread);
 	thread->return_count = 0;
 	thread->task_at = 0;
 	st_space_release(thread->space);
 	thread->space = st_space_create(pid);
 	if (thread->space)
-		st_space_scan(tracer, thread->space);
+		st_space_scan(tracer, thread->space, pid);
 	st_scheduler_event(tracer, thread, ST_EXEC, former);
 	st_resume(tracer, thread, 0);
 }
@@ -504,10 +518,8 @@ static void on_group_exit(struct st_tracer *tracer, s32 tid, s32 status)
 		return;
 	tracer->main_status = status;
 	tracer->reports |= 1u << (tracer->main_started ? ST_EXITED : ST_EXEC_FAILED);
-	if (!tracer->main_started) {
-		free(tracer->command_stack);
-		tracer->command_stack = 0;
-	}
+	if (!tracer->main_started)
+		forget_command(tracer);
 }
 
 /* A child whose parent died before we heard of the birth will never be introduced. */
@@ -566,16 +578,15 @@ static void on_stop(struct st_tracer *tracer, s32 tid, s32 status)
 		break;
 	case PTRACE_EVENT_EXIT:
 		st_scheduler_event(tracer, thread, ST_PROCESS_EXIT, 0);
+		if (thread->group && !thread->exiting)
+			thread->group->live--;
+		thread->exiting = true;
 		break;
 	case PTRACE_EVENT_STOP:
 		if (signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU) {
 			st_ptrace(PTRACE_LISTEN, tid, 0, 0);
 			return;
 		}
-		if (thread->wants_slot)
-			return;
-		if (tracer->follow_exit && !(tracer->options & PTRACE_O_TRACEEXIT))
-			break;
 		if (tracer->options & PTRACE_O_TRACEEXIT)
 			st_ptrace(PTRACE_SETOPTIONS, tid, 0, tracer->options);
 		if (thread->sampled)
@@ -597,6 +608,7 @@ static void retune(struct st_tracer *tracer)
 {
 	bool interrupt = false;
 	tracer->retune = false;
+	tracer->retuned = true;
 	bool all_calls = st_calls_wanted(tracer);
 	interrupt |= all_calls && !tracer->all_calls;
 	tracer->all_calls = all_calls;
@@ -607,8 +619,10 @@ static void retune(struct st_tracer *tracer)
 	st_ticker_start(tracer);
 	for (u32 i = 0; i < ST_THREADS; i++)
 		for (struct st_thread *thread = tracer->threads[i]; thread; thread = thread->next) {
-			if (thread->space && thread->space->pid == thread->tid)
-				st_space_scan(tracer, thread->space);
+			if (thread->space && thread->space->tuned != tracer->asked) {
+				thread->space->tuned = tracer->asked;
+				st_space_scan(tracer, thread->space, thread->tid);
+			}
 			if (interrupt && thread->started)
 				st_ptrace(PTRACE_INTERRUPT, thread->tid, 0, 0);
 		}
@@ -700,7 +714,7 @@ void st_tracer_destroy(struct st_tracer *tracer)
 		free(tracer->locations[i].path);
 	free(tracer->locations);
 	free(tracer->links);
-	free(tracer->command_stack);
+	forget_command(tracer);
 	free(tracer);
 }
 

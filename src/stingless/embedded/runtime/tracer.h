@@ -60,6 +60,7 @@ struct st_link {
 	s32 number, pid, cpu;
 	const struct st_prog *program;
 	u64 period, due;
+	bool now;         /* a sample: due at this tick */
 };
 
 /* A place in a file where uprobes are. */
@@ -87,6 +88,7 @@ struct st_space {
 	u32 count, room;
 	u64 cave;
 	u32 busy; /* a bit a slot */
+	u32 tuned;
 };
 #define ST_CAVE 256
 #define ST_SLOT 32
@@ -96,13 +98,14 @@ struct st_space {
 struct st_group {
 	u32 uses, live;
 	s32 tgid;
-	u64 cpu_time;
-	s64 credit;
+	u64 ticked;        /* the tick that `cpu_time` was read at */
+	u64 cpu_time;      /* ns */
+	s64 credit;        /* ns of it that no sample stands for yet */
 };
 
 /* A probed function that has not returned yet. */
 struct st_return {
-	u64 sp, ip;
+	u64 sp, ip, function;
 	u32 location;
 	bool chained; /* entered by a jump from another probed function: the same stack slot */
 };
@@ -129,6 +132,8 @@ struct st_thread {
 	bool exit_wanted;
 	bool scan_wanted;
 	bool sampled;
+	bool exiting;
+	u32 sample_cpu;
 	bool stepping, wants_slot;
 	s32 number;      /* the call whose exit is wanted */
 	u64 arguments[6];
@@ -160,6 +165,7 @@ struct st_tracer {
 
 	bool closing;      /* asked for by st_tracer_close() */
 	bool retune;       /* what is attached changed */
+	bool retuned;      /* ... while the command was running */
 	u32 tuned, asked;  /* how often; `tuned` is a futex */
 	bool all_calls;    /* every system call stops */
 	bool filter_all, filter_maps;
@@ -168,9 +174,14 @@ struct st_tracer {
 	u64 options;
 
 	s32 ticker;        /* a child that stops itself, to end our wait: every `period` or when signalled */
-	u64 period;
-	u32 go;            /* futex: the children may start */
+	u64 ticker_period;
+	u64 period;        /* the shortest of the samples; 0: none */
+	u32 go, ticker_go; /* futexes: the children may start */
+	bool ticked;       /* the ticker's period passed */
+	u64 ticks;
 	u8 *ticker_stack, *command_stack;
+	u64 *instructions; /* of the seccomp filter */
+	u32 instruction_count;
 	u64 signal_mask;
 	s32 own_pid;
 	const char *path;
@@ -210,6 +221,7 @@ bool st_write_user(s32 pid, u64 to, const void *from, usize size);
 
 /* tracer_proc.c */
 s64 st_read_proc(s32 pid, const char *name, char *to, usize room); /* bytes or -errno; ends with 0 */
+int st_open_memory(s32 tid);
 char *st_read_maps(s32 pid);                                       /* malloc-ed */
 void st_read_task(struct st_thread *thread);
 u64 st_auxv(s32 pid, u64 type);
@@ -235,12 +247,16 @@ void st_sample(struct st_tracer *tracer, struct st_thread *thread);
 struct st_space *st_space_create(s32 pid);
 struct st_space *st_space_copy(const struct st_space *space, s32 pid);
 void st_space_release(struct st_space *space);
-void st_space_scan(struct st_tracer *tracer, struct st_space *space); /* insert what is missing, remove what is detached */
+void st_space_scan(struct st_tracer *tracer, struct st_space *space, s32 tid); /* insert what is missing, remove what is detached */
 /* The task stopped by SIGTRAP: whether that was ours.  It is resumed then. */
 bool st_trap(struct st_tracer *tracer, struct st_thread *thread);
+/* The stepped instruction faulted: as if in its own place. */
 void st_step_abandon(struct st_tracer *tracer, struct st_thread *thread);
 
-/* tracer_step_ARCH.c: step over the instruction `code` at `address`, which a breakpoint replaced. */
+/* The thread is gone, or executes another program. */
+void st_step_forget(struct st_tracer *tracer, struct st_thread *thread);
+
+/* tracer_step_ARCH.h: step over the instruction `code` at `address`, which a breakpoint replaced. */
 enum st_stepping { ST_STEPPED, ST_IN_SLOT, ST_NOT_STEPPABLE };
 /* Emulates it, or, with a slot, prepares it there (`out`, ST_SLOT bytes) for a single step. */
 enum st_stepping st_step_start(struct st_step *step, const u8 *code, struct st_regs *regs, s32 tid, u8 *out);

@@ -200,7 +200,7 @@ void st_call_exit(struct st_tracer *tracer, struct st_thread *thread)
 		return;
 	thread->exit_wanted = false;
 	if (thread->scan_wanted && thread->space)
-		st_space_scan(tracer, thread->space);
+		st_space_scan(tracer, thread->space, thread->tid);
 	thread->scan_wanted = false;
 	if (!st_get_regs(thread->tid, &regs) || !tracer->main_started)
 		return;

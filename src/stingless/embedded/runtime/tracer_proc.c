@@ -36,6 +36,8 @@ s64 st_read_proc(s32 pid, const char *name, char *to, usize room)
 	return size;
 }
 
+int st_open_memory(s32 tid) { return open_proc(tid, "mem", 2); }
+
 char *st_read_maps(s32 pid)
 {
 	for (usize room = 1 << 16;; room *= 2) {

@@ -43,6 +43,7 @@ _STATUS_VLAN_VALID, _STATUS_VLAN_TPID_VALID = 0x10, 0x40
 _VNET = struct.Struct("=BBHHHH")  # struct virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset
 _NEEDS_CSUM = 1
 _MAX_FRAME = 1 << 17
+_SETTLE = 0.05  # seconds that the other end gets to become ready when it cannot be asked
 _BURST = 64  # frames of one direction before the other has its turn
 
 
@@ -103,7 +104,8 @@ class Wire:
             if failed:
                 what = "; ".join(failed)
                 raise AttachError(f"{link.name}: its configuration could not be carried over: {what}", errno.EBUSY)
-            _wait_operational(hidden, link.index if link.operational else tap.index)
+            _wait_operational(hidden, tap.index)
+            _wait_operational(hidden, link.index)
 
     def close(self) -> None:
         """Put the real interface back, with the configuration that the stand-in has by now.  Idempotent."""
@@ -146,7 +148,7 @@ class Wire:
                 home.set_txqlen(link.index, link.txqlen)
                 self._at_home(lambda: _write_sysctls(settings))
                 _configure(home, link.index, saved, up)
-                if up and link.operational:
+                if up:
                     _wait_operational(home, link.index)
             except OSError as error:
                 if error.errno != errno.ENODEV:  # the other end is being removed right now
@@ -278,9 +280,18 @@ def _configure(netlink: Rtnetlink, index: int, saved: Configuration, up: bool) -
 
 
 def _wait_operational(netlink: Rtnetlink, index: int) -> None:
-    # The stack drops what is sent between the interface going up and its queues being ready.
+    # The stack drops what is sent between an interface going up and its queues being ready, at both ends.  Asking for
+    # an interface makes the kernel catch up with it.
     end = time.monotonic() + 1
-    while not netlink.link(index).operational and time.monotonic() < end:
+    while time.monotonic() < end:
+        here = netlink.link(index)
+        try:
+            there = netlink.veth_peer(index)
+        except PermissionError:
+            time.sleep(_SETTLE)
+            return
+        if not (here.up and there.up) or (here.operational and there.operational):
+            return
         time.sleep(0.001)
 
 

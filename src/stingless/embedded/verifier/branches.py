@@ -111,7 +111,7 @@ def _learn(state: State, operation: int, dst: int, src: int, left: Reg, right: R
     regs = state.frames[-1].regs
     if src >= 0:
         _set(state, src, right, b)
-    _set(state, dst, regs[dst] if left.id and left.id == right.id else left, a)
+    _set(state, dst, regs[dst], a)
 
 
 def _set(state: State, number: int, reg: Reg, var: Scalar) -> None:
@@ -258,7 +258,7 @@ def _packet_range(operation: int, left: Reg, right: Reg, taken: State, not_taken
         return
     if_taken, before = _INSIDE[operation]
     state = taken if if_taken else not_taken
-    if left.off < 0:
+    if left.off < 0 or (left.off == 0 and before):
         return
     if left.var.umax > _MAX_PACKET or left.var.umax + left.off > _MAX_PACKET:
         return
@@ -275,4 +275,3 @@ def _bounds(pointer: Reg, end: Reg) -> bool:
         return end.kind is PACKET_END
     # Metadata ends where the packet, as loaded from the context, starts.
     return pointer.kind is PACKET_META and end.kind is PACKET and not end.off and not end.id and not end.var.mask
-

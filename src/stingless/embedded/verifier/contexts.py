@@ -65,7 +65,7 @@ def _perf_event(off: int, size: int, write: bool, attach_type: AttachType | None
 
 def _syscall(off: int, size: int, write: bool, attach_type: AttachType | None) -> str | None:
     # The context is what the caller of BPF_PROG_TEST_RUN passes; its length is checked then.
-    return SCALAR_FIELD if 0 <= off and off + size <= SYSCALL_BYTES and off % size == 0 else None
+    return SCALAR_FIELD if off >= 0 and off + size <= SYSCALL_BYTES and off % size == 0 else None
 
 
 def _xdp(off: int, size: int, write: bool, attach_type: AttachType | None) -> str | None:
@@ -115,9 +115,7 @@ _SCHED = _sk_buff(
     (),
     (_SKB_MARK, _SKB_QUEUE, _SKB_PRIORITY, _SKB_TC_INDEX, _SKB_TC_CLASSID, _SKB_TSTAMP),
 )
-_CGROUP_SKB = _sk_buff(
-    ("data", "data_end"), (_SKB_TC_CLASSID, _SKB_WIRE_LEN), (_SKB_MARK, _SKB_PRIORITY, _SKB_TSTAMP)
-)
+_CGROUP_SKB = _sk_buff(("data", "data_end"), (_SKB_TC_CLASSID, _SKB_WIRE_LEN), (_SKB_MARK, _SKB_PRIORITY, _SKB_TSTAMP))
 
 RULES: dict[ProgramType, Rule] = {
     ProgramType.SOCKET_FILTER: _SOCKET_FILTER,

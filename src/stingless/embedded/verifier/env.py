@@ -33,7 +33,9 @@ class Env:
         "written",
     )
 
-    def __init__(self, spec: ProgramSpec, program: Structure, rule: Rule, helpers: frozenset[int], live: list[int]) -> None:
+    def __init__(
+        self, spec: ProgramSpec, program: Structure, rule: Rule, helpers: frozenset[int], live: list[int]
+    ) -> None:
         self.spec = spec
         self.program = program
         self.insns: list[Instruction] = program.insns

@@ -149,9 +149,7 @@ def low32(a: Scalar) -> Scalar:
     """The low 32 bits, zero-extended (what a 32-bit operation leaves)."""
     if not a.mask & U32:
         return const(a.value & U32)
-    return make(
-        a.value & U32, a.mask & U32, 0, U32, a.u32min, a.u32max, a.s32min, a.s32max, a.u32min, a.u32max
-    )
+    return make(a.value & U32, a.mask & U32, 0, U32, a.u32min, a.u32max, a.s32min, a.s32max, a.u32min, a.u32max)
 
 
 def truncate(a: Scalar, size: int) -> Scalar:

@@ -101,7 +101,6 @@ def initial() -> State:
     return State([Frame(regs, {}, 0, -1)], {})
 
 
-
 def replace_all(state: State, wanted: Callable[[Reg], bool], change: Callable[[Reg], Reg]) -> None:
     """Change every register, spilled ones too, that is `wanted`."""
     for frame in state.frames:

@@ -164,7 +164,9 @@ def _check_jump(i: int, insn: Instruction) -> bool:
         if insn.opcode != op.JMP | op.CALL or insn.off or insn.dst:
             raise malformed("BPF_CALL uses reserved fields", i)
         if insn.src == op.PSEUDO_KFUNC_CALL:
-            raise Rejected("kernel functions (kfuncs) are not supported yet by the embedded kernel", errno.EOPNOTSUPP, i)
+            raise Rejected(
+                "kernel functions (kfuncs) are not supported yet by the embedded kernel", errno.EOPNOTSUPP, i
+            )
         if insn.src not in (0, op.PSEUDO_CALL):
             raise malformed("BPF_CALL uses reserved fields", i)
     elif operation == op.EXIT:
@@ -235,7 +237,9 @@ def _map_loads(
             if target.type.name != "ARRAY" or target.max_entries != 1:
                 raise malformed(f"map {ref.map!r} is no array of one entry: its value has no fixed address", i)
             if not 0 <= ref.offset < target.value_size:
-                raise malformed(f"invalid access to map value pointer, value_size={target.value_size} off={ref.offset}", i)
+                raise malformed(
+                    f"invalid access to map value pointer, value_size={target.value_size} off={ref.offset}", i
+                )
     for i, insn in enumerate(insns):
         if insn.opcode == op.LD_IMM64 and i not in seconds and insn.src and i not in loads:
             raise malformed(f"unrecognized bpf_ld_imm64 insn: insn {i} loads a map that is not named", i)

@@ -1,0 +1,185 @@
+"""`EmbeddedKernel`: verifier, interpreter, maps and event sources in this process, behind the `Kernel` protocol."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from stingless._gen.uapi import ProgramType
+from stingless._sys import runtime
+from stingless.embedded import readers
+from stingless.embedded.maps import EmbeddedMap
+from stingless.embedded.owned import Owned
+from stingless.embedded.programs import SUPPORTED, EmbeddedProgram
+from stingless.embedded.readers import EmbeddedTraceReader, PerfReader, RingbufReader
+from stingless.errors import AttachError, ClosedError, LoadError, NotSupportedError, UnknownNameError
+from stingless.events import Event, Kprobe, PerfEvent, RawTracepoint, SocketFilter, Tracepoint, Tracing, Uprobe, Xdp
+from stingless.kernel import Command, Link, Map, Probe, Program
+from stingless.obj.spec import MapSpec, ProgramSpec
+
+if TYPE_CHECKING:
+    from stingless.embedded.sources.tracer import Tracer
+
+T = TypeVar("T", bound=Owned)
+
+_TRACE_HELPERS = (6, 177)  # trace_printk, trace_vprintk
+_TYPE_OF_EVENT: dict[type[Event], ProgramType] = {
+    Kprobe: ProgramType.KPROBE,
+    Uprobe: ProgramType.KPROBE,
+    Tracepoint: ProgramType.TRACEPOINT,
+    RawTracepoint: ProgramType.RAW_TRACEPOINT,
+    PerfEvent: ProgramType.PERF_EVENT,
+    Xdp: ProgramType.XDP,
+    SocketFilter: ProgramType.SOCKET_FILTER,
+}
+
+
+class EmbeddedKernel:
+    """A kernel of our own: no privileges, no kernel features but ptrace(2).
+
+    Programs see the command that `spawn()` starts, packets at interfaces of the caller's network namespace, and what
+    `Program.run()` gives them.  Raises `NotSupportedError` where the C runtime was not built.
+    """
+
+    name = "embedded"
+
+    def __init__(self) -> None:
+        self._made: dict[int, Owned] = {}
+        self._links: list[Link] = []
+        self._programs: dict[int, EmbeddedProgram] = {}
+        self._fds = count(1000)
+        self._tracer: Tracer | None = None
+        self._closed = False
+        self.trace = runtime.Ring(0)
+        self._backlog: runtime.Ring | None = None
+        self._traced = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        if self._closed:
+            raise ClosedError("the kernel object is closed")
+
+    def _keep(self, made: T) -> T:
+        self._made[id(made)] = made
+        made._home = self._made
+        return made
+
+    def create_map(self, spec: MapSpec) -> EmbeddedMap:
+        self._open()
+        return self._keep(EmbeddedMap(spec, self._programs.get))
+
+    def load_program(self, spec: ProgramSpec, maps: Mapping[str, Map]) -> EmbeddedProgram:
+        self._open()
+        what = f"program {spec.name!r}"
+        if spec.type is ProgramType.UNSPEC:
+            raise LoadError(f"{what} has no type: its section {spec.section!r} does not tell one", errno.EINVAL)
+        if spec.type not in SUPPORTED:
+            raise NotSupportedError(f"program type {spec.type.name} on the embedded kernel", advice=f"needed by {what}")
+        mine: dict[str, EmbeddedMap] = {}
+        for ref in spec.map_refs:
+            if ref.map not in maps:
+                raise UnknownNameError("map", ref.map, maps, f"which {what} uses")
+            found = maps[ref.map]
+            if not isinstance(found, EmbeddedMap):
+                raise TypeError(f"map {ref.map!r} is of another kernel: {type(found).__name__}")
+            found._open(f"map {ref.map!r}")
+            mine[ref.map] = found
+
+        from stingless.embedded.helpers import SUPPORTED_HELPERS
+        from stingless.embedded.verifier import verify
+
+        result = verify(spec, {name: map.spec for name, map in mine.items()}, SUPPORTED_HELPERS)
+        if not self._traced and _prints(spec.code):
+            self._traced = True
+            self._backlog = readers.trace_ring(self.trace)
+        fd = next(self._fds)
+        program = EmbeddedProgram(spec, fd, mine, result.packet_pointer_loads, self.trace)
+        self._programs[fd] = program
+        return self._keep(program)
+
+    @property
+    def tracer(self) -> Tracer:
+        """What traces the command: made when first needed."""
+        self._open()
+        if self._tracer is None:
+            from stingless.embedded.sources.tracer import Tracer
+
+            self._tracer = Tracer(self)
+        return self._tracer
+
+    def attach(self, program: Program, event: Event) -> Link:
+        self._open()
+        if not isinstance(program, EmbeddedProgram):
+            raise TypeError(f"program {program.spec.name!r} is of another kernel: {type(program).__name__}")
+        program._open(f"program {program.spec.name!r}")
+        if isinstance(event, Tracing):
+            raise NotSupportedError(
+                "fentry, fexit and LSM programs on the embedded kernel", advice="use a kprobe of a system call"
+            )
+        wanted = _TYPE_OF_EVENT[type(event)]
+        if program.spec.type is not wanted:
+            raise AttachError(
+                f"{event}: program {program.spec.name!r} is a {program.spec.type.name}, and this event runs"
+                f" {wanted.name} programs; change its section or its type",
+                errno.EINVAL,
+            )
+        link: Link
+        if isinstance(event, Xdp | SocketFilter):
+            from stingless.embedded.sources import packets
+
+            link = packets.attach(self, program, event)
+        else:
+            link = self.tracer.attach(program, event)
+        self._links.append(link)
+        return link
+
+    def open_events(self, map: Map, pages: int = 8) -> RingbufReader | PerfReader:
+        self._open()
+        if not isinstance(map, EmbeddedMap):
+            raise TypeError(f"map {map.spec.name!r} is of another kernel: {type(map).__name__}")
+        map._open(f"map {map.spec.name!r}")
+        return self._keep(readers.open_events(map, pages))
+
+    def open_trace(self) -> EmbeddedTraceReader:
+        self._open()
+        ring, self._backlog, self._traced = self._backlog, None, True
+        return self._keep(EmbeddedTraceReader(self.trace, ring or readers.trace_ring(self.trace)))
+
+    def spawn(self, argv: Sequence[str]) -> Command:
+        return self.tracer.spawn(argv)
+
+    def probes(self) -> list[Probe]:
+        from stingless.embedded.probes import probes
+
+        self._open()
+        return probes()
+
+    def close(self) -> None:
+        self._closed = True
+        for link in reversed(self._links):
+            link.close()
+        self._links.clear()
+        if self._tracer is not None:
+            self._tracer.close()
+            self._tracer = None
+        for made in reversed(list(self._made.values())):
+            made.close()
+        self._programs.clear()
+        if self._backlog is not None:
+            self.trace.unsubscribe(self._backlog)
+            self._backlog = None
+
+
+def _prints(code: bytes) -> bool:
+    call = b"\x85\x00\x00\x00"
+    return any(
+        code[at : at + 4] == call and int.from_bytes(code[at + 4 : at + 8], "little") in _TRACE_HELPERS
+        for at in range(0, len(code), 8)
+    )

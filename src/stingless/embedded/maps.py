@@ -1,0 +1,195 @@
+"""Maps of the embedded kernel: the `Map` protocol over the C runtime, with the results that bpf(2) gives."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+from stingless._gen.uapi import MapType
+from stingless._sys import runtime
+from stingless.embedded import map_rules
+from stingless.embedded.owned import Owned
+from stingless.errors import LoadError, MapError
+from stingless.kernel import BPF_ANY
+from stingless.obj.spec import MapSpec
+
+if TYPE_CHECKING:
+    from stingless.embedded.programs import EmbeddedProgram
+
+R = TypeVar("R")
+_RECORDS = (MapType.RINGBUF, MapType.PERF_EVENT_ARRAY)
+
+
+class EmbeddedMap(Owned):
+    """A map.  See `stingless.kernel.Map`.  Programs that use it keep its memory after `close()`."""
+
+    def __init__(self, spec: MapSpec, program_of: Callable[[int], EmbeddedProgram | None]) -> None:
+        spec = map_rules.checked(spec)
+        self._spec = spec
+        self._value_bytes = spec.value_size
+        if spec.type in map_rules.PER_CPU:
+            self._value_bytes = (spec.value_size + 7) // 8 * 8 * runtime.possible_cpus()
+        self._program_of = program_of
+        self._programs: dict[int, int] = {}
+        try:
+            self.handle = runtime.Map(
+                spec.type, spec.key_size, spec.value_size, spec.max_entries, spec.flags, self._value_bytes
+            )
+        except OSError as error:
+            raise LoadError(f"map {spec.name!r}: no memory for {spec.max_entries} entries", error.errno or 0) from None
+        if spec.initial is not None:
+            self.handle.set(bytes(4), spec.initial, BPF_ANY)
+
+    @property
+    def spec(self) -> MapSpec:
+        return self._spec
+
+    @property
+    def value_bytes(self) -> int:
+        return self._value_bytes
+
+    def lookup(self, key: bytes) -> bytes | None:
+        """Queues and stacks take an empty key, and give their head without removing it."""
+        if self._spec.type is MapType.PROG_ARRAY:
+            held = self._programs.get(int.from_bytes(self._key("looking up", key), "little"))
+            return None if held is None else held.to_bytes(4, "little")
+        return self._found(lambda: self.handle.get(self._key("looking up", key, map_rules.WRONLY)), "looking up", key)
+
+    def pop(self) -> bytes | None:
+        """Remove and return the head of a queue or stack, or None when it is empty."""
+        if self._spec.type not in map_rules.QUEUES:
+            raise self._failed("taking from", errno.EOPNOTSUPP)
+        self._check("taking from", map_rules.RDONLY | map_rules.WRONLY)
+        return self._found(lambda: self.handle.take(b""), "taking from", b"")
+
+    def _found(self, read: Callable[[], bytes], doing: str, key: bytes) -> bytes | None:
+        try:
+            return read()
+        except MapError:
+            raise
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise self._failed(doing, error.errno, key) from None
+
+    def update(self, key: bytes, value: bytes, flags: int = BPF_ANY) -> None:
+        doing = "updating"
+        key = self._key(doing, key, map_rules.RDONLY)
+        if len(value) != self._value_bytes:
+            raise MapError(
+                f"map {self._spec.name!r}: a value has {self._value_bytes} bytes, not {len(value)}", errno.EINVAL
+            )
+        if self._spec.type is MapType.PROG_ARRAY:
+            self._set_program(key, value, flags)
+            return
+        try:
+            self.handle.set(key, value, flags)
+        except OSError as error:
+            raise self._failed(doing, error.errno, key) from None
+
+    def _set_program(self, key: bytes, value: bytes, flags: int) -> None:
+        index, fd = int.from_bytes(key, "little"), int.from_bytes(value, "little")
+        if flags != BPF_ANY:
+            raise self._failed("updating", errno.EINVAL, key)
+        if index >= self._spec.max_entries:
+            raise self._failed("updating", errno.E2BIG, key)
+        program = self._program_of(fd)
+        if program is None:
+            raise MapError(
+                f"map {self._spec.name!r}: its values are the .fd of programs of this kernel object, not {fd}",
+                errno.EBADF,
+            )
+        others = [self._program_of(other) for other in self._programs.values()]
+        if any(other is not None and other.spec.type is not program.spec.type for other in others):
+            raise MapError(
+                f"map {self._spec.name!r}: program {program.spec.name!r} is a {program.spec.type.name}, unlike the"
+                " programs that are in it",
+                errno.EINVAL,
+            )
+        self._programs[index] = fd
+        self.handle.set_program(index, program.handle)
+
+    def delete(self, key: bytes) -> None:
+        doing = "deleting from"
+        key = self._key(doing, key, map_rules.RDONLY)
+        if self._spec.type is MapType.PROG_ARRAY:
+            index = int.from_bytes(key, "little")
+            if index >= self._spec.max_entries:
+                raise self._failed(doing, errno.E2BIG, key)
+            if self._programs.pop(index, None) is None:
+                raise KeyError(key)
+            self.handle.set_program(index, None)
+            return
+        try:
+            self.handle.delete(key)
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                raise KeyError(key) from None
+            raise self._failed(doing, error.errno, key) from None
+
+    def next_key(self, key: bytes | None) -> bytes | None:
+        self._check("walking")
+        if key is not None:
+            key = self._key("walking", key)
+        try:
+            return self.handle.next(key)
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise self._failed("walking", error.errno) from None
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All entries as they were at one moment."""
+        self._check("reading", map_rules.WRONLY)
+        if self._spec.type is MapType.PROG_ARRAY:
+            return iter([(i.to_bytes(4, "little"), fd.to_bytes(4, "little")) for i, fd in self._programs.items()])
+        if self._spec.type in map_rules.QUEUES or self._spec.type in _RECORDS:
+            raise self._failed("reading", errno.EOPNOTSUPP)
+        k, each = self._spec.key_size, self._spec.key_size + self._value_bytes
+        packed = self.handle.items()
+        return ((packed[at : at + k], packed[at + k : at + each]) for at in range(0, len(packed), each))
+
+    def _check(self, doing: str, forbidding: int = 0) -> None:
+        """`forbidding`: the access flags that refuse this to user space."""
+        self._open(f"map {self._spec.name!r}")
+        frozen = self._spec.frozen and forbidding & map_rules.RDONLY
+        if frozen or self._spec.flags & forbidding:
+            raise self._failed(doing, errno.EPERM)
+
+    def _key(self, doing: str, key: bytes, forbidding: int = 0) -> bytes:
+        self._check(doing, forbidding)
+        kind = self._spec.type
+        if kind in _RECORDS:
+            raise self._failed(doing, errno.EOPNOTSUPP)
+        if len(key) != self._spec.key_size:
+            raise MapError(
+                f"map {self._spec.name!r}: "
+                + (
+                    f"a {kind.name} has no keys"
+                    if kind in map_rules.QUEUES
+                    else f"a key has {self._spec.key_size} bytes, not {len(key)}"
+                ),
+                errno.EINVAL,
+            )
+        return key
+
+    def _failed(self, doing: str, code: int | None, key: bytes = b"") -> MapError:
+        what = f"{doing} map {self._spec.name!r}" + (f", key {key.hex()}" if key else "")
+        if code in (errno.E2BIG, errno.ENOSPC):
+            why = f"it is full or the index is too high (max_entries is {self._spec.max_entries})"
+        elif code == errno.EOPNOTSUPP:
+            why = f"a {self._spec.type.name} has no such operation"
+        elif code == errno.EPERM:
+            why = "it is frozen (constant data)" if self._spec.frozen else "its flags forbid that to user space"
+        elif code == errno.EINVAL and doing.startswith("deleting"):
+            why = f"the entries of a {self._spec.type.name} cannot be deleted"
+        else:
+            return MapError(what, code or 0)
+        return MapError(f"{what}: {why}", code)
+
+    def _free(self) -> None:
+        del self.handle
+
+    def __repr__(self) -> str:
+        return f"<EmbeddedMap {self._spec.name!r} {self._spec.type.name}>"

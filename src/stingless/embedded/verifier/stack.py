@@ -1,0 +1,128 @@
+"""Loads, stores and helper accesses on the stack."""
+
+from __future__ import annotations
+
+from stingless.asm.opcodes import MAX_STACK
+from stingless.embedded.verifier.arithmetic import MAX_VARIABLE_OFFSET
+from stingless.embedded.verifier.env import Env
+from stingless.embedded.verifier.rejection import Rejected
+from stingless.embedded.verifier.scalar import truncate, unsigned_bits
+from stingless.embedded.verifier.state import (
+    INVALID,
+    MISC,
+    SCALAR,
+    STACK,
+    ZERO_BYTE,
+    ZERO_REG,
+    Reg,
+    Slot,
+    is_zero,
+)
+
+
+def bounds(reg: Reg, number: int, off: int, size: int, what: str) -> tuple[int, int]:
+    """The lowest and the highest offset that `reg` + `off` can have.  `what` is " read from", " write to", ..."""
+    if reg.var.mask and (reg.var.smax >= MAX_VARIABLE_OFFSET or reg.var.smin <= -MAX_VARIABLE_OFFSET):
+        raise Rejected(f"invalid unbounded variable-offset{what} stack R{number}")
+    low, high = reg.off + off + reg.var.smin, reg.off + off + reg.var.smax
+    if low < -MAX_STACK or high + size > 0:
+        if not reg.var.mask:
+            raise Rejected(f"invalid{what} stack R{number} off={low} size={size}")
+        raise Rejected(f"invalid variable-offset{what} stack R{number} min_off={low} max_off={high} size={size}")
+    return low, high
+
+
+def load(env: Env, reg: Reg, number: int, off: int, size: int) -> Reg:
+    low, high = bounds(reg, number, off, size, " read from")
+    stack = env.state.frames[reg.frame].stack
+    if low != high:
+        check_initialised(env, reg, number, low, high - low + size)
+        return Reg(SCALAR, unsigned_bits(size * 8))
+    base = low & ~7
+    slot = stack.get(base, INVALID * 8)
+    env.slot_read(reg.frame, base)
+    if isinstance(slot, Reg):
+        if size == 8:
+            return slot
+        if slot.kind is not SCALAR:
+            raise Rejected("invalid size of register fill")
+        if is_zero(slot):
+            return ZERO_REG
+        return Reg(SCALAR, truncate(slot.var, size) if low == base else unsigned_bits(size * 8))
+    content = slot[low - base : low - base + size]
+    if INVALID in content:
+        raise Rejected(f"invalid read from stack off {low}+{content.index(INVALID)} size {size}")
+    return ZERO_REG if content == ZERO_BYTE * size else Reg(SCALAR, unsigned_bits(size * 8))
+
+
+def store(env: Env, reg: Reg, number: int, off: int, size: int, value: Reg, source: int) -> None:
+    """Store `value`, which is register `source` (-1: none)."""
+    low, high = bounds(reg, number, off, size, " write to")
+    env.need_stack(reg.frame, low)
+    if low != high:
+        if value.kind is not SCALAR:
+            raise Rejected(f"R{source} is a pointer, which cannot be spilled at a variable offset of the stack")
+        overwrite(env, reg.frame, low, high - low + size, certain=0)
+        return
+    stack = env.state.frames[reg.frame].stack
+    base = low & ~7
+    if size < 8:
+        if value.kind is not SCALAR:
+            raise Rejected("invalid size of register spill")
+        mark = ZERO_BYTE if is_zero(value) else MISC
+        _set_bytes(env, reg.frame, base, low - base, size, mark)
+        return
+    if value.kind is STACK and reg.frame != len(env.state.frames) - 1:
+        raise Rejected("cannot spill pointers to stack into stack frame of the caller")
+    if source >= 0 and value.kind is SCALAR and value.var.mask and not value.id:
+        value = env.regs[source] = value._replace(id=env.new_id())
+    stack[base] = value
+    env.slot_written(reg.frame, base)
+
+
+def check_initialised(env: Env, reg: Reg, number: int, low: int, size: int, indirect: bool = False) -> None:
+    """All bytes low..low+size are initialised and none belongs to a pointer."""
+    stack = env.state.frames[reg.frame].stack
+    word = "indirect " if indirect else ""
+    for base in range(low & ~7, low + size, 8):
+        slot = stack.get(base, INVALID * 8)
+        env.slot_read(reg.frame, base)
+        if isinstance(slot, Reg):
+            if slot.kind is not SCALAR:
+                raise Rejected(f"R{number} leaks addr: the stack at off {base} holds a pointer ({slot.kind})")
+            continue
+        first, last = max(low - base, 0), min(low + size - base, 8)
+        at = slot.find(INVALID, first, last)
+        if at >= 0:
+            raise Rejected(f"invalid {word}read from stack R{number} off {low}+{base + at - low} size {size}")
+
+
+def overwrite(env: Env, frame: int, low: int, size: int, certain: int) -> None:
+    """Unknown bytes are written to the first `certain` of `size` bytes, and perhaps to the others."""
+    for base in range(low & ~7, low + size, 8):
+        first, last = max(low - base, 0), min(low + size - base, 8)
+        sure = min(max(low + certain - base, first), last)
+        if sure > first:
+            _set_bytes(env, frame, base, first, sure - first, MISC)
+        if last > sure:
+            stack = env.state.frames[frame].stack
+            old = stack.get(base)
+            if old is None:
+                continue
+            env.slot_read(frame, base)
+            content = as_bytes(old)
+            stack[base] = content[:sure] + content[sure:last].replace(ZERO_BYTE, MISC) + content[last:]
+
+
+def as_bytes(slot: Slot) -> str:
+    return MISC * 8 if isinstance(slot, Reg) else slot
+
+
+def _set_bytes(env: Env, frame: int, base: int, at: int, size: int, mark: str) -> None:
+    stack = env.state.frames[frame].stack
+    if size == 8:
+        stack[base] = mark * 8
+        env.slot_written(frame, base)
+        return
+    content = as_bytes(stack.get(base, INVALID * 8))
+    stack[base] = content[:at] + mark * size + content[at + size :]
