@@ -14,20 +14,26 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-try:
+if TYPE_CHECKING:
+    from hatchling.builders.config import BuilderConfig
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-except ImportError:  # run as a script, outside a build
-    BuildHookInterface = object  # type: ignore[assignment,misc]
+
+    _Hook = BuildHookInterface[BuilderConfig]
+else:
+    try:
+        from hatchling.builders.hooks.plugin.interface import BuildHookInterface as _Hook
+    except ImportError:  # run as a script, outside a build
+        _Hook = object
 
 ROOT = Path(__file__).resolve().parent
 SOURCES = ROOT / "src/stingless/embedded/runtime"
 TARGETS = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
-FLAGS = (
-    "-std=gnu2x -O2 -fPIC -ffreestanding -fvisibility=hidden -nostdlibinc -fno-strict-aliasing -fwrapv "
-    "-fno-stack-protector -Wall -Wextra -Werror"
-).split()
+FLAGS = [
+    *("-std=gnu2x", "-O2", "-fPIC", "-ffreestanding", "-fvisibility=hidden", "-nostdlibinc"),
+    *("-fno-strict-aliasing", "-fwrapv", "-fno-stack-protector", "-Wall", "-Wextra", "-Werror"),
+]
 MACHINE_FLAGS = {"aarch64": ["-mno-outline-atomics"]}  # the out-of-line atomics are in a library that we do not link
 
 
@@ -62,7 +68,8 @@ def build_runtime(machine: str | None = None, output: Path | None = None) -> Pat
             objects.append(f"{scratch}/{source.stem}.o")
             command = [compiler, "clang", "-target", TARGETS[machine], *FLAGS, *MACHINE_FLAGS.get(machine, [])]
             jobs.append(subprocess.Popen([*command, "-c", str(source), "-o", objects[-1]], env=environment))
-        if any([job.wait() for job in jobs]):
+        statuses = [job.wait() for job in jobs]
+        if any(statuses):
             raise SystemExit("the embedded kernel's runtime did not compile; the compiler's messages are above")
         linked = f"{scratch}/linked.so"
         link = [
@@ -83,7 +90,7 @@ def build_runtime(machine: str | None = None, output: Path | None = None) -> Pat
     return output
 
 
-class RuntimeBuildHook(BuildHookInterface):  # type: ignore[type-arg,misc]
+class RuntimeBuildHook(_Hook):
     """Hatchling's view of `build_runtime()`; the wheel is then specific to this machine, not to a Python version."""
 
     PLUGIN_NAME = "custom"

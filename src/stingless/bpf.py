@@ -308,6 +308,8 @@ class BPF:
             line = reader.readline(0 if nonblocking else _SLICE_MS)
             if line is not None:
                 self._session.record_seen()
+                if not line.strip():
+                    continue  # a format that ends in a newline makes an empty line since Linux 5.9
                 return line.encode("utf-8", "surrogateescape")
             if nonblocking:
                 return b""

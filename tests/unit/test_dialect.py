@@ -48,7 +48,7 @@ def helpers_of(spec: ObjectSpec, name: str) -> list[int]:
 
 
 def test_lines_stay_where_they_are() -> None:
-    text = '#include <net/sock.h>\nBPF_HASH(h,\n  u32,\n  u64);\nint f(void *ctx) {\n  u32 k = 1;\n  h.lookup(\n    &k);\n  return 0;\n}\n'
+    text = "#include <net/sock.h>\nBPF_HASH(h,\n  u32,\n  u64);\nint f(void *ctx) {\n  u32 k = 1;\n  h.lookup(\n    &k);\n  return 0;\n}\n"
     body = translate_bcc(text, fields).text.partition('#line 1 "main.c"\n')[2].splitlines()
     for number, line in enumerate(text.splitlines()):
         for word in ("BPF_HASH", "u32 k", "&k", "return 0"):
@@ -117,7 +117,9 @@ def test_every_method_is_tried_above() -> None:
 
 
 def test_functions_get_sections_of_their_own() -> None:
-    spec = compiled("static int inner(int x) { return x + 1; }\nint one(void *ctx) { return inner(1); }\nint two(void *ctx) { return 2; }")
+    spec = compiled(
+        "static int inner(int x) { return x + 1; }\nint one(void *ctx) { return inner(1); }\nint two(void *ctx) { return 2; }"
+    )
     assert {p.section for p in spec.programs.values()} == {".bpf.fn.one", ".bpf.fn.two"}
 
 
@@ -128,9 +130,7 @@ def test_arguments_come_from_registers() -> None:
         "#include <bcc.h>\nint f(struct pt_regs *ctx) { return PT_REGS_PARM1(ctx) + PT_REGS_PARM2(ctx); }\n"
         '__attribute__((section("x"))) int g(struct pt_regs *ctx) { return PT_REGS_PARM1(ctx) ^ PT_REGS_PARM2(ctx); }'
     )
-    wanted = {
-        i.off for i in decode(read_object(by_hand).programs["g"].code) if i.cls == op.LDX and i.src == 1
-    }
+    wanted = {i.off for i in decode(read_object(by_hand).programs["g"].code) if i.cls == op.LDX and i.src == 1}
     assert loads == wanted
 
 
@@ -204,12 +204,14 @@ def test_errors_are_on_the_users_line(text: str, line: int, message: str) -> Non
 
 
 def test_strings_and_comments_are_left_alone() -> None:
-    text = 'BPF_HASH(h);\n/* h.nothing(1) */\nint f(void *ctx) { bpf_trace_printk("h.lookup(x) {"); return 0; } // h.oops('
+    text = (
+        'BPF_HASH(h);\n/* h.nothing(1) */\nint f(void *ctx) { bpf_trace_printk("h.lookup(x) {"); return 0; } // h.oops('
+    )
     assert '"h.lookup(x) {"' in translate_bcc(text, fields).text
     assert list(compiled(text).programs) == ["f"]
 
 
-@given(st.text(alphabet='abfh.(){};"\'/*#\\\n ,BPF_HASH0struct', max_size=200))
+@given(st.text(alphabet="abfh.(){};\"'/*#\\\n ,BPF_HASH0struct", max_size=200))
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_tokenized_whole(text: str) -> None:
     tokens = tokenize(text)
@@ -217,7 +219,7 @@ def test_any_text_is_tokenized_whole(text: str) -> None:
     assert all(a.end <= b.start for a, b in zip(tokens, tokens[1:], strict=False))
 
 
-@given(st.text(alphabet='abfh.(){};"\'/*#\n ,', max_size=120))
+@given(st.text(alphabet="abfh.(){};\"'/*#\n ,", max_size=120))
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_translated_or_refused(text: str) -> None:
     try:

@@ -33,6 +33,8 @@ def check_datagrams_arrive() -> None:
     with net.lab() as lab:
         for _ in range(3):
             assert lab.udp_gets_through()
+            assert lab.ping_gets_through()
+            assert lab.tcp_gets_through()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
             receiver.bind((lab.address, 4321))
             receiver.settimeout(2)
@@ -49,6 +51,8 @@ def check_a_closed_way_is_noticed() -> None:
     with net.lab() as lab, Rtnetlink() as netlink:
         netlink.set_up(socket.if_nametoindex(lab.interface), up=False)
         assert not lab.udp_gets_through(timeout=0.1)
+        assert not lab.ping_gets_through(timeout=0.1)
+        assert not lab.tcp_gets_through(timeout=0.1)
 
 
 def check_only_the_labs_interfaces_exist() -> None:

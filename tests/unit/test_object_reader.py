@@ -142,7 +142,7 @@ def test_wrong_files_are_named(data: bytes, message: str) -> None:
 
 
 def test_undefined_function_is_named() -> None:
-    text = "int absent(int);\n__attribute__((section(\"xdp\"))) int f(void *ctx) { return absent(1); }"
+    text = 'int absent(int);\n__attribute__((section("xdp"))) int f(void *ctx) { return absent(1); }'
     with pytest.raises(ObjectError, match=r"'f' uses 'absent', which the object does not define"):
         read_object(compile_object(text))
 

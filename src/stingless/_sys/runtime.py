@@ -226,7 +226,7 @@ class Ring:
         """Whole records: length and tag (u32 each), then the data padded to 8.  Valid until the next call."""
         assert self._buffer is not None
         used = self._library.st_ring_drain(self.address, self._buffer, self._size)
-        return memoryview(self._buffer)[:used]
+        return memoryview(self._buffer).cast("B")[:used]
 
     def take_lost(self) -> int:
         return int(self._library.st_ring_take_lost(self.address))
@@ -290,10 +290,11 @@ class Map:
         """Keys and values, one after the other."""
         each = self._key_size + self._value_bytes
         room = 0
+        buffer = ctypes.create_string_buffer(0)
         while True:
-            count = self._library.st_map_items(self.address, None if not room else buffer, room * each)
+            count = int(self._library.st_map_items(self.address, buffer, room * each))
             if count <= room:
-                return buffer.raw[: count * each] if room else b""
+                return buffer.raw[: count * each]
             room = count + count // 8
             buffer = ctypes.create_string_buffer(room * each)
 
@@ -331,10 +332,10 @@ class Program:
         return ctypes.addressof(self._prog)
 
     def run_context(
-        self, ctx: bytes, room: int, repeat: int = 1, task: Task | None = None, cookie: int = 0
+        self, ctx: bytes, repeat: int = 1, task: Task | None = None, cookie: int = 0
     ) -> tuple[int, bytes, int]:
-        """(R0, context after, ns a run).  The program may use `room` bytes of context; `ctx` is their start."""
-        buffer = ctypes.create_string_buffer(ctx, max(room, len(ctx)))
+        """(R0, context after, ns a run)."""
+        buffer = ctypes.create_string_buffer(ctx, len(ctx))
         run = _ContextRun(self.address, ctypes.addressof(buffer), len(ctx), None, repeat)
         if task is not None:
             run.task = ctypes.pointer(task)

@@ -1,4 +1,4 @@
-"""The helpers that the embedded kernel has: numbers of `stingless._gen.uapi.Helper`, told by the C runtime's own table."""
+"""The helpers that the embedded kernel has (numbers of `stingless._gen.uapi.Helper`), told by the C runtime's table."""
 
 from __future__ import annotations
 

@@ -46,6 +46,7 @@ class EmbeddedKernel:
     name = "embedded"
 
     def __init__(self) -> None:
+        self.scoped = True
         self._made: dict[int, Owned] = {}
         self._links: list[Link] = []
         self._programs: dict[int, EmbeddedProgram] = {}
@@ -100,7 +101,7 @@ class EmbeddedKernel:
             self._traced = True
             self._backlog = readers.trace_ring(self.trace)
         fd = next(self._fds)
-        program = EmbeddedProgram(spec, fd, mine, result.packet_pointer_loads, self.trace)
+        program = EmbeddedProgram(spec, fd, mine, result, self.trace)
         self._programs[fd] = program
         return self._keep(program)
 
@@ -151,6 +152,11 @@ class EmbeddedKernel:
         self._open()
         ring, self._backlog, self._traced = self._backlog, None, True
         return self._keep(EmbeddedTraceReader(self.trace, ring or readers.trace_ring(self.trace)))
+
+    def tracepoint_format(self, category: str, name: str) -> str:
+        from stingless.embedded.tracepoint_format import tracepoint_format
+
+        return tracepoint_format(category, name)
 
     def spawn(self, argv: Sequence[str]) -> Command:
         return self.tracer.spawn(argv)

@@ -106,8 +106,8 @@ def _too_large(spec: MapSpec) -> str:
 
 
 def checked(spec: MapSpec) -> MapSpec:
-    """`spec`, with the sizes that depend on the machine: a perf event array without max_entries has one for each possible
-    CPU, and a ring buffer is at least a page.  Raises `LoadError` (EINVAL, E2BIG), `NotSupportedError`."""
+    """`spec`, with the sizes that depend on the machine: a perf event array without max_entries has one for each
+    possible CPU, and a ring buffer is at least a page.  Raises `LoadError` (EINVAL, E2BIG), `NotSupportedError`."""
     if spec.type not in SUPPORTED:
         raise NotSupportedError(f"map type {spec.type.name} on the embedded kernel")
     if spec.type is T.PERF_EVENT_ARRAY and spec.max_entries == 0:

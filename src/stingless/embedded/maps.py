@@ -54,7 +54,8 @@ class EmbeddedMap(Owned):
         if self._spec.type is MapType.PROG_ARRAY:
             held = self._programs.get(int.from_bytes(self._key("looking up", key), "little"))
             return None if held is None else held.to_bytes(4, "little")
-        return self._found(lambda: self.handle.get(self._key("looking up", key, map_rules.WRONLY)), "looking up", key)
+        key = self._key("looking up", key, map_rules.WRONLY)
+        return self._found(lambda: self.handle.get(key), "looking up", key)
 
     def pop(self) -> bytes | None:
         """Remove and return the head of a queue or stack, or None when it is empty."""
@@ -66,8 +67,6 @@ class EmbeddedMap(Owned):
     def _found(self, read: Callable[[], bytes], doing: str, key: bytes) -> bytes | None:
         try:
             return read()
-        except MapError:
-            raise
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import ProgramType
@@ -18,13 +18,14 @@ from stingless.obj.spec import ProgramSpec
 
 if TYPE_CHECKING:
     from stingless._sys.runtime import Ring, Task
+    from stingless.embedded.verifier import VerifierResult
 
 P = ProgramType
 PACKET = frozenset({P.XDP, P.SOCKET_FILTER, P.SCHED_CLS, P.SCHED_ACT})
 TRACING = frozenset({P.KPROBE, P.TRACEPOINT, P.RAW_TRACEPOINT, P.PERF_EVENT})
 SUPPORTED = PACKET | TRACING | {P.SYSCALL}
 
-# The longest context that a program of the type may read; a shorter one is filled up with zeros.
+# The longest context of a type.
 _CONTEXT_ROOM = {P.RAW_TRACEPOINT: 12 * 8, P.SYSCALL: 1 << 16}
 _TRACING_ROOM = 8192  # PERF_MAX_TRACE_SIZE
 
@@ -41,11 +42,12 @@ class EmbeddedProgram(Owned):
         spec: ProgramSpec,
         fd: int,
         maps: Mapping[str, EmbeddedMap],
-        packet_pointer_loads: Iterable[tuple[int, str]],
+        verified: VerifierResult,
         trace: Ring,
     ) -> None:
         self._spec = spec
         self.fd = fd
+        self._context_bytes = verified.max_ctx_offset
         code = bytearray(spec.code)
         for ref in spec.map_refs:
             handle = maps[ref.map].handle
@@ -54,7 +56,7 @@ class EmbeddedProgram(Owned):
             code[at + 1] &= 0x0F
             struct.pack_into("<I", code, at + 4, address & 0xFFFFFFFF)
             struct.pack_into("<I", code, at + 12, address >> 32)
-        ctx_access.rewrite(code, spec.type, packet_pointer_loads)
+        ctx_access.rewrite(code, spec.type, verified.packet_pointer_loads)
         handles = [maps[name].handle for name in sorted({ref.map for ref in spec.map_refs})]
         self.handle = runtime.Program(bytes(code), spec.type, trace, handles)
 
@@ -76,7 +78,9 @@ class EmbeddedProgram(Owned):
         room = _CONTEXT_ROOM.get(self._spec.type, _TRACING_ROOM)
         if ctx is not None and len(ctx) > room:
             raise self._not_run(f"a context has at most {room} bytes, not {len(ctx)}")
-        retval, after, duration = self.handle.run_context(ctx or b"", room, repeat, task)
+        if len(ctx or b"") < self._context_bytes:
+            raise self._not_run(f"it uses {self._context_bytes} bytes of its context; {len(ctx or b'')} were given")
+        retval, after, duration = self.handle.run_context(ctx or b"", repeat, task)
         return RunResult(retval & 0xFFFFFFFF, b"", after if ctx else b"", duration)
 
     def _not_run(self, why: str) -> LoadError:

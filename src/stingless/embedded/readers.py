@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -36,10 +37,8 @@ class _RingReader(Owned):
 
     def _drained(self) -> list[tuple[int, bytes]]:
         """(tag, data) of each record.  The next one will wake the reader."""
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event)
-        except BlockingIOError:
-            pass
         self._ring.listen(self._event)
         with self._ring.drain() as packed:
             found = []

@@ -68,8 +68,9 @@ class LinuxMap(Owned):
 
     def lookup(self, key: bytes) -> bytes | None:
         """Queues and stacks take an empty key, and give their head without removing it."""
+        wanted = self._key(key)
         try:
-            return bpf.map_lookup(self.fd, self._key(key), self._value_bytes)
+            return bpf.map_lookup(self.fd, wanted, self._value_bytes)
         except OSError as e:
             if e.errno == errno.ENOENT:
                 return None
@@ -89,14 +90,16 @@ class LinuxMap(Owned):
             raise MapError(
                 f"map {self._spec.name!r}: a value has {self._value_bytes} bytes, not {len(value)}", errno.EINVAL
             )
+        wanted = self._key(key)
         try:
-            bpf.map_update(self.fd, self._key(key), value, flags)
+            bpf.map_update(self.fd, wanted, value, flags)
         except OSError as e:
             raise self._failed("updating", e, key) from None
 
     def delete(self, key: bytes) -> None:
+        wanted = self._key(key)
         try:
-            bpf.map_delete(self.fd, self._key(key) or b"")
+            bpf.map_delete(self.fd, wanted or b"")
         except OSError as e:
             if e.errno == errno.ENOENT:
                 raise KeyError(key) from None
@@ -105,8 +108,9 @@ class LinuxMap(Owned):
             raise self._failed("deleting from", e, key) from None
 
     def next_key(self, key: bytes | None) -> bytes | None:
+        wanted = None if key is None else self._key(key)
         try:
-            return bpf.map_next_key(self.fd, None if key is None else self._key(key), self._spec.key_size)
+            return bpf.map_next_key(self.fd, wanted, self._spec.key_size)
         except OSError as e:
             if e.errno == errno.ENOENT:
                 return None

@@ -28,6 +28,8 @@ from stingless.errors import NotSupportedError, PrivilegeError
 
 T = TypeVar("T")
 
+_ICMP_ECHOREPLY, _ICMP_ECHO = 0, 8
+
 
 class Lab:
     """The two ends of a veth pair: this one and the peer's.  Made by `lab()`."""
@@ -63,19 +65,43 @@ class Lab:
             receiver.bind((self.address, port))
             payload = os.urandom(16)
             self.peer_send_udp(receiver.getsockname()[1], payload)
-            end = time.monotonic() + timeout
-            while (left := end - time.monotonic()) > 0:
-                receiver.settimeout(left)
-                try:
-                    if receiver.recv(64) == payload:
-                        return True
-                except TimeoutError:
-                    break
-            return False
+            return _arrives(receiver, timeout, lambda got: got == payload)
+
+    def tcp_gets_through(self, port: int = 0, timeout: float = 0.5) -> bool:
+        """Whether the peer gets a connection to this end, at `port` (0: any free one), within `timeout` seconds."""
+        with (
+            socket.create_server((self.address, port)) as server,
+            self.peer_socket(socket.SOCK_STREAM) as client,
+            suppress(TimeoutError),
+        ):
+            client.settimeout(timeout)
+            client.connect(server.getsockname())
+            return True
+        return False
+
+    def ping_gets_through(self, timeout: float = 0.5) -> bool:
+        """Whether the peer gets an answer to an ICMP echo request, as ping(8) does, within `timeout` seconds."""
+        identity = os.urandom(4)
+        request = bytes((_ICMP_ECHO, 0, 0, 0)) + identity
+        total = int.from_bytes(request, "big") % 0xFFFF  # the one's complement sum of its 16-bit words
+        request = request[:2] + (0xFFFF - total).to_bytes(2, "big") + identity
+        with self.peer_socket(socket.SOCK_RAW, proto=socket.IPPROTO_ICMP) as pinger:
+            pinger.sendto(request, (self.address, 0))
+            return _arrives(pinger, timeout, lambda got: got[20] == _ICMP_ECHOREPLY and got[24:28] == identity)
 
     def peer_run(self, argv: Sequence[str], timeout: float | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command in the peer's namespace and return its status and output."""
         return self.in_peer(lambda: subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False))
+
+
+def _arrives(receiver: socket.socket, timeout: float, wanted: Callable[[bytes], bool]) -> bool:
+    end = time.monotonic() + timeout
+    while (left := end - time.monotonic()) > 0:
+        receiver.settimeout(left)
+        with suppress(TimeoutError):
+            if wanted(receiver.recv(2048)):
+                return True
+    return False
 
 
 @contextmanager

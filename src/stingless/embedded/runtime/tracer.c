@@ -139,22 +139,22 @@ static bool calls_comm(const struct st_prog *program)
 void st_fire(struct st_tracer *tracer, struct st_thread *thread, const struct st_link *link, void *context, usize size,
 	     const struct st_regs *regs, u64 func_ip)
 {
-	struct st_env env;
-	memset(&env, 0, sizeof env);
+	struct st_env env = *link->program->env_default;
+	/* The verifier lets a program read to the end of the longest record: what is missing reads as zero. */
+	void *room = memcpy(tracer->context, context, size);
 	if (!thread->task_at || st_now() - thread->task_at > COMM_AGE)
 		st_read_task(thread);
 	/* Where the tracer runs: the task was stopped there or near.  Asking for its own costs more than all the rest. */
 	thread->task.cpu = link->kind == ST_SAMPLE ? thread->sample_cpu : (u32)sched_getcpu();
 	env.task = &thread->task;
-	env.windows[0] = (struct st_window){context, size};
+	env.windows[0] = (struct st_window){room, size};
 	env.window_count = 1;
 	if (regs)
 		env.windows[env.window_count++] = (struct st_window){regs, sizeof *regs};
-	env.trace = tracer->trace;
 	env.func_ip = func_ip;
-	env.ctx = context;
 	tracer->events++;
-	st_run(link->program, context, &env);
+	st_run(link->program, room, &env);
+	memset(room, 0, size);
 }
 
 /* Attaching */
@@ -700,13 +700,7 @@ s32 st_tracer_run(struct st_tracer *tracer)
 	}
 }
 
-struct st_tracer *st_tracer_create(struct st_ring *trace)
-{
-	struct st_tracer *tracer = calloc(1, sizeof *tracer);
-	if (tracer)
-		tracer->trace = trace;
-	return tracer;
-}
+struct st_tracer *st_tracer_create(void) { return calloc(1, sizeof(struct st_tracer)); }
 
 void st_tracer_destroy(struct st_tracer *tracer)
 {

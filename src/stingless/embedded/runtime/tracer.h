@@ -147,6 +147,7 @@ struct st_thread {
 };
 
 #define ST_THREADS 256
+#define ST_CONTEXT 8192 /* PERF_MAX_TRACE_SIZE */
 
 struct st_tracer {
 	st_lock lock;
@@ -154,7 +155,6 @@ struct st_tracer {
 	u32 link_count, link_room;
 	struct st_location *locations;
 	u32 location_count, location_room;
-	struct st_ring *trace;
 
 	struct st_thread *threads[ST_THREADS];
 	u32 thread_count;
@@ -188,9 +188,10 @@ struct st_tracer {
 	char *const *argv, *const *environment;
 
 	u64 stops, events;
+	u8 context[ST_CONTEXT] __attribute__((aligned(8))); /* what the program that runs sees; else zero */
 };
 
-ST_EXPORT struct st_tracer *st_tracer_create(struct st_ring *trace);
+ST_EXPORT struct st_tracer *st_tracer_create(void);
 /* Only when not running. */
 ST_EXPORT void st_tracer_destroy(struct st_tracer *tracer);
 /* A link's number or -errno.  While running, returns when it is in effect. */

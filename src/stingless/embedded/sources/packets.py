@@ -66,6 +66,7 @@ class SocketFilterLink:
         self._event = event
         self._program = program
         self.lost = 0
+        self._failure: Exception | None = None
         self._index = _index(event.interface) if event.interface else 0
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         try:
@@ -96,8 +97,12 @@ class SocketFilterLink:
 
     @property
     def note(self) -> str:
-        lost = f"; {self.lost} packets were lost while the reader did not keep up" if self.lost else ""
-        return f"the filter runs in this process, on copies of the packets at {self._event.interface or 'all'}{lost}"
+        parts = []
+        if self.lost:
+            parts.append(f"{self.lost} packets were lost because the reader did not keep up")
+        if self._failure is not None:
+            parts.append(f"running the program failed: {self._failure!r}")
+        return "; ".join(parts)
 
     @property
     def socket(self) -> int:
@@ -119,7 +124,11 @@ class SocketFilterLink:
             if not index:
                 with suppress(OSError):  # the interface went since
                     index = socket.if_nametoindex(sender[0])
-            keep, _ = self._program.run_packet(frame, index)
+            try:
+                keep, _ = self._program.run_packet(frame, index)
+            except Exception as error:  # the next frame gets its chance; the note tells
+                self._failure = error
+                continue
             if keep:
                 try:
                     self._sink.send(frame[:keep])

@@ -44,7 +44,7 @@ _VNET = struct.Struct("=BBHHHH")  # struct virtio_net_hdr: flags, gso_type, hdr_
 _NEEDS_CSUM = 1
 _MAX_FRAME = 1 << 17
 _SETTLE = 0.05  # seconds that the other end gets to become ready when it cannot be asked
-_BURST = 64  # frames of one direction before the other has its turn
+_BURST, _LAST = 64, 1024  # frames of one direction before the other has its turn, and at the end
 
 
 class Wire:
@@ -163,22 +163,23 @@ class Wire:
         poll = select.poll()
         for fd in (raw.fileno(), tap.fileno(), self._wake):
             poll.register(fd, select.POLLIN)
-        while True:
+        ready: set[int] = set()
+        while self._wake not in ready:
             ready = {fd for fd, _ in poll.poll()}
-            if self._wake in ready:
-                return
             if raw.fileno() in ready:
-                for _ in range(_BURST):
-                    received = _receive(raw)
-                    if received is None:
-                        break
-                    self._arrived(raw, tap, *received)
+                self._pump(raw, lambda header, frame: self._arrived(raw, tap, header, frame), _BURST)
             if tap.fileno() in ready:
-                for _ in range(_BURST):
-                    received = _receive(tap)
-                    if received is None:
-                        break
-                    self._send(raw, *received)
+                self._pump(tap, lambda header, frame: self._send(raw, header, frame), _BURST)
+        # What is on the wire when it is cut still arrives.
+        self._pump(raw, lambda header, frame: self._arrived(raw, tap, header, frame), _LAST)
+        self._pump(tap, lambda header, frame: self._send(raw, header, frame), _LAST)
+
+    def _pump(self, source: socket.socket, handle: Callable[[bytes, bytes], None], at_most: int) -> None:
+        for _ in range(at_most):
+            received = _receive(source)
+            if received is None:
+                return
+            handle(*received)
 
     def _arrived(self, raw: socket.socket, tap: socket.socket, header: bytes, frame: bytes) -> None:
         header, frame = complete_checksum(header, frame)

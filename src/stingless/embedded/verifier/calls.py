@@ -253,7 +253,8 @@ def leave(env: Env) -> int:
         return frame.return_to
     for reference, insn in env.state.refs.items():
         raise malformed(
-            f"Unreleased reference id={reference} alloc_insn={insn}\nBPF_EXIT instruction in main prog would lead to reference leak"
+            f"Unreleased reference id={reference} alloc_insn={insn}\n"
+            "BPF_EXIT instruction in main prog would lead to reference leak"
         )
     if result.kind is NOT_INIT:
         raise Rejected("R0 !read_ok")

@@ -35,7 +35,7 @@ class Explorer:
     def run(self) -> None:
         """Raises `Rejected`; `env.pc` is then the refused instruction."""
         env = self._env
-        insns, closed, trace = env.insns, self._closed, self._trace
+        closed, trace = self._closed, self._trace
         came_from = -1
         while True:
             pc = env.pc

@@ -131,9 +131,8 @@ def check_region(env: Env, reg: Reg, number: int, off: int, size: int, write: bo
     else:
         raise Rejected(f"R{number} invalid mem access '{kind}'")
     at = reg.off + off
-    if reg.var.smin < 0 and reg.var.smin + at < 0:
-        if reg.var.mask:
-            raise Rejected(_negative(number))
+    if reg.var.mask and reg.var.smin < 0 and reg.var.smin + at < 0:
+        raise Rejected(_negative(number))
     low = at + reg.var.smin
     if low < 0 or low + size > length or (not size and not zero_size):
         detail = "" if not reg.var.mask else f"\nR{number} min value is outside of the allowed memory range"
