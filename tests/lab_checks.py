@@ -22,13 +22,16 @@ USERS = ("self", "ordinary")
 _ENTER = "from stingless.testing import net\nwith net.lab(): pass"
 
 
-def run(arguments: list[str], user: str = "self", timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def run(
+    arguments: list[str], user: str = "self", kernel: str = "auto", timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
     """Run Python with this process's import path, as `user` (one of USERS)."""
     other = user == "ordinary" and os.geteuid() == 0
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)]),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "STINGLESS_KERNEL": kernel,
     }
     return subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", *arguments],
@@ -66,6 +69,16 @@ def run_check(check: Callable[[], None], user: str) -> None:
     done = run(["-c", code, check.__code__.co_filename, check.__name__], user)
     if done.returncode or done.stderr:
         pytest.fail(f"{check.__name__} as {user}: status {done.returncode}\n{done.stdout}{done.stderr}", pytrace=False)
+
+
+def run_script(script: Path, user: str, kernel: str) -> str:
+    """Run a script that enters a lab, on one kernel, and return what it prints.  It must succeed."""
+    if why := _refusal(user):
+        pytest.skip(why)
+    done = run([str(script)], user, kernel)
+    if done.returncode:
+        pytest.fail(f"{script.name} as {user}: status {done.returncode}\n{done.stdout}{done.stderr}", pytrace=False)
+    return done.stdout
 
 
 def main() -> None:

@@ -155,9 +155,7 @@ def load_store(kernels: tuple[LinuxKernel, EmbeddedKernel], code: list[Instructi
 @pytest.mark.parametrize("size", [op.B, op.H, op.W])
 @pytest.mark.parametrize("offset", [0, 1, 17, 46, 49, 50, 4000, -0x100000, -0x100000 + 3, -0x200000 + 12, -0x1000])
 @pytest.mark.parametrize("mode", [op.ABS, op.IND])
-def test_legacy_packet_loads(
-    kernels: tuple[LinuxKernel, EmbeddedKernel], size: int, offset: int, mode: int
-) -> None:
+def test_legacy_packet_loads(kernels: tuple[LinuxKernel, EmbeddedKernel], size: int, offset: int, mode: int) -> None:
     """Inside, at the edge, outside, and relative to the network and link headers."""
     index = 2 if mode == op.IND else 0
     load = Instruction(op.LD | mode | size, 0, 7 if mode == op.IND else 0, 0, offset - index)
@@ -166,6 +164,7 @@ def test_legacy_packet_loads(
 
 def test_calls_preserve_registers(kernels: tuple[LinuxKernel, EmbeddedKernel]) -> None:
     """Four levels of calls, each with its own frame, r6 to r9 kept."""
+
     def function(depth: int) -> list[Instruction]:
         body = [
             mov(6, 1),
@@ -237,7 +236,9 @@ def test_xdp_metadata_and_context(kernels: tuple[LinuxKernel, EmbeddedKernel]) -
 
 
 @pytest.mark.parametrize("helper", [44, 54, 65])
-@pytest.mark.parametrize("delta", [-4000, -300, -256, -216, -212, -60, -46, -32, -4, -3, 0, 3, 4, 46, 47, 60, 3456, 4000])
+@pytest.mark.parametrize(
+    "delta", [-4000, -300, -256, -216, -212, -60, -46, -32, -4, -3, 0, 3, 4, 46, 47, 60, 3456, 4000]
+)
 def test_xdp_adjust_limits(kernels: tuple[LinuxKernel, EmbeddedKernel], helper: int, delta: int) -> None:
     code = [mov_imm(2, delta), Instruction(op.JMP | op.CALL, imm=helper), exit_()]
     spec = ProgramSpec("xdp", "xdp", ProgramType.XDP, encode(code))

@@ -13,6 +13,7 @@ from stingless._gen.uapi import Helper, MapType, ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import add_imm, call, exit_, mov, mov_imm, store_imm
 from stingless.errors import MapError
+from stingless.kernel import EventReader
 from stingless.linux import trace_pipe
 from stingless.linux.kernel import LinuxKernel
 from stingless.linux.programs import LinuxProgram
@@ -28,7 +29,7 @@ def kernel() -> Iterator[LinuxKernel]:
         yield k
 
 
-def sender(kernel: LinuxKernel, map: MapSpec, helper: Helper) -> tuple[object, LinuxProgram]:
+def sender(kernel: LinuxKernel, map: MapSpec, helper: Helper) -> tuple[EventReader, LinuxProgram]:
     """A reader, and a program that sends a record each time it is test-run."""
     events = kernel.create_map(map)
     code = [mov(6, 1), *output(helper, 0x11223344)]

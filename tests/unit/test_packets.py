@@ -22,6 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stingless._sys import namespace
 from stingless._sys.rtnetlink import Rtnetlink, attributes
 from stingless.embedded.sources import packets
 from stingless.embedded.sources.packets import XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX
@@ -386,6 +387,9 @@ def check_refusals() -> None:
         ):
             with pytest.raises(error, match=words):
                 packets.attach(None, Fake(lambda _: 0), event)
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(AttachError, match="the machine itself"):
+            patch.setattr(namespace, "is_initial_net", lambda: True)
+            packets.attach(None, Fake(lambda _: 0), Xdp("veth0"))
         with pytest.raises(AttachError, match="not a packet event"):
             packets.attach(None, Fake(lambda _: 0), Kprobe("sys_clone"))
 

@@ -142,7 +142,9 @@ def program(
         mov_imm(0, 0),
         exit_(),
     ]
-    return kernel.load_program(ProgramSpec("test", "test", kind, encode(code), map_refs=(MapRef(1, "m", 0),)), {"m": map_})
+    return kernel.load_program(
+        ProgramSpec("test", "test", kind, encode(code), map_refs=(MapRef(1, "m", 0),)), {"m": map_}
+    )
 
 
 def keep(offset: int, index: int) -> list[Instruction]:

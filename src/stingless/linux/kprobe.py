@@ -16,7 +16,7 @@ from stingless.events import Kprobe
 from stingless.linux import host, perf_link
 from stingless.linux.links import LinuxLink, require_type
 from stingless.linux.programs import LinuxProgram
-from stingless.syscalls import kernel_name, syscall_of
+from stingless.syscalls import kernel_name, syscall_of, table
 
 _WRAPPER = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 
@@ -69,9 +69,11 @@ def _without_kprobes(program: LinuxProgram, event: Kprobe) -> LinuxLink:
         from stingless.linux import syscall_probe
 
         return syscall_probe.attach(program, event)
+    near = host.nearest(event.function, (f"sys_{name}" for name in table().numbers), 3)
+    nearest = f" (the nearest: {', '.join(near)})" if "sys_" in event.function else ""
     raise AttachError(
         f"program {program.spec.name!r} cannot be attached to {event}: this kernel is built without kprobes "
-        "(CONFIG_KPROBES). Here a system call's function can be probed (its tracepoint is used); for another function "
+        f"(CONFIG_KPROBES). Here a system call's function can be probed{nearest}, through its tracepoint; for another function "
         "take a tracepoint (`stingless doctor` tells what works here), a raw tracepoint, fentry where it is allowed, "
         "or a kernel that has kprobes",
         errno.EOPNOTSUPP,

@@ -193,6 +193,19 @@ class LinuxMap(Owned):
         self._fd.close()
 
 
+_WITH_BTF = frozenset(
+    {
+        MapType.HASH,
+        MapType.ARRAY,
+        MapType.PERCPU_HASH,
+        MapType.PERCPU_ARRAY,
+        MapType.LRU_HASH,
+        MapType.LRU_PERCPU_HASH,
+        MapType.LPM_TRIE,
+    }
+)
+
+
 def adapted(spec: MapSpec) -> MapSpec:
     """`spec` with the sizes that depend on the machine: a perf event array without max_entries has one for each
     possible CPU, and a ring buffer is at least a page."""
@@ -207,7 +220,9 @@ def adapted(spec: MapSpec) -> MapSpec:
 def create(spec: MapSpec, btf_fd: int = 0) -> LinuxMap:
     """Create the map and fill in its initial content.  Raises `LoadError`, `PrivilegeError`, `NotSupportedError`."""
     spec = adapted(spec)
-    key, value = (spec.key_type, spec.value_type) if btf_fd else (0, 0)
+    # Types of keys and values are a help to tools; program arrays, event arrays, queues and the like refuse them
+    # (map_check_btf in kernel/bpf/syscall.c).
+    key, value = (spec.key_type, spec.value_type) if btf_fd and spec.type in _WITH_BTF else (0, 0)
 
     def attempt() -> Fd:
         return bpf.map_create(

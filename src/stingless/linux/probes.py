@@ -29,7 +29,7 @@ from stingless.events import (
 )
 from stingless.kernel import Probe
 from stingless.linux import host, maps, perf_link, scope, tracing
-from stingless.linux.refusals import MAP_SINCE, PROGRAM_SINCE, map_refused, needed_capabilities
+from stingless.linux.refusals import MAP_SINCE, PROGRAM_SINCE, map_refused
 from stingless.obj.spec import MapSpec, ProgramSpec
 
 if TYPE_CHECKING:
@@ -131,7 +131,9 @@ def _privileges() -> list[Probe]:
     elif disabled == "0":
         found.append(Probe("unprivileged bpf", True))
     else:
-        fix = "not needed as root; " + ("boot with it 0" if disabled == "1" else "`sysctl kernel.unprivileged_bpf_disabled=0`")
+        fix = "not needed as root; " + (
+            "boot with it 0" if disabled == "1" else "`sysctl kernel.unprivileged_bpf_disabled=0`"
+        )
         found.append(Probe("unprivileged bpf", False, f"kernel.unprivileged_bpf_disabled is {disabled}", fix))
     return found
 

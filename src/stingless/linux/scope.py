@@ -129,11 +129,8 @@ class LinuxCommand(Owned):
         deadline = None if timeout is None else time.monotonic() + timeout
         while self._status is None and not self._gone:
             left = None if deadline is None else max(deadline - time.monotonic(), 0)
-            message = self._message(left)
-            if message is None and not self._gone:
+            if self._message(left) is None and not self._gone:
                 return None
-            if message is not None and message[0] == "status":
-                self._status = message[1]
         if self._status is None and not self._freed:
             raise ChildProcessError(f"the process that guards {self._name!r} died")
         return self._status
@@ -147,6 +144,8 @@ class LinuxCommand(Owned):
                 if found:
                     self._received = rest
                     word, number = line.decode().split()
+                    if word == "status":
+                        self._status = int(number)
                     return word, int(number)
                 if self._gone:
                     return None

@@ -162,7 +162,7 @@ def attach(program: LinuxProgram, event: Kprobe) -> LinuxLink:
         fd = programs.load(rewritten(program.spec, event, program.cgroup_id), program.maps, None)
     except VerifierError as e:
         raise AttachError(
-            f"{what}: the verifier takes the program but not that form of it: {e.summary}", e.errno
+            f"{what}: the verifier takes the program but not that form of it: {e.summary}", e.errno or 0
         ) from e
     except LoadError as e:
         raise AttachError(f"{what}: {e.message}", e.errno or 0) from e

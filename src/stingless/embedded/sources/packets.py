@@ -1,4 +1,7 @@
-"""Packet sources of the embedded kernel: XDP over a software wire, and socket filters over a raw packet socket."""
+"""Packet sources of the embedded kernel: XDP over a software wire, and socket filters over a raw packet socket.
+
+Example: `link = kernel.attach(program, SocketFilter("veth0")); os.read(link.socket, 2048)`.
+"""
 
 from __future__ import annotations
 

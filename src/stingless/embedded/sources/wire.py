@@ -13,6 +13,9 @@ forwards anything; a stand-in of the same name, index and configuration takes it
 namespace: when the process is killed, the kernel removes the interface with it.
 
 Links on top of the interface (VLANs, bridges) and traffic control are not carried over.
+
+Minimum kernel: 4.20 (PACKET_IGNORE_OUTGOING).  Privileges: CAP_NET_ADMIN, CAP_NET_RAW and CAP_SYS_ADMIN in the user
+namespace of the network.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -93,9 +97,8 @@ class Wire:
             home.add_veth(link.name, self._tap, index=link.index, mac=link.mac, mtu=link.mtu, peer_net=self._hidden)
             tap = next(found for found in hidden.links() if found.name == self._tap)
             # The sockets come before the interfaces go up: no frame goes by unseen.
-            self._sockets = namespace.run_in_net(
-                self._hidden, lambda: [_packet_socket(link.name), _packet_socket(self._tap)]
-            )
+            for name in (link.name, self._tap):
+                self._sockets.append(namespace.run_in_net(self._hidden, partial(_packet_socket, name)))
             hidden.set_up(link.index)
             hidden.set_up(tap.index)
             home.set_txqlen(link.index, link.txqlen)

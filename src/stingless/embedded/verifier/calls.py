@@ -38,6 +38,7 @@ from stingless.obj.spec import MapSpec
 
 MAX_FRAMES = 8
 _MAX_ERRNO = 4095
+_MAX_REFERENCES = 64
 _MEMORY = (STACK, *PACKETS, MAP_VALUE, MEM)
 _EXPECTED_MEMORY = "fp, pkt, pkt_meta, map_value, ringbuf_mem"
 
@@ -102,6 +103,8 @@ def _result(env: Env, signature: h.Signature, call: _Call) -> Reg:
     if signature.returns == h.MAP_VALUE:
         return Reg(MAP_VALUE_OR_NULL, map=call.map, id=env.new_id())
     if signature.returns == h.RESERVED:
+        if len(env.state.refs) >= _MAX_REFERENCES:
+            raise unsupported(f"more than {_MAX_REFERENCES} references held at once are")
         reference = env.new_id()
         env.state.refs[reference] = env.pc
         return Reg(MEM_OR_NULL, id=reference, ref=reference, span=call.alloc)

@@ -21,6 +21,7 @@ from stingless.embedded.verifier.state import (
     SCALAR,
     STACK,
     UNINIT,
+    UNKNOWN_REG,
     Reg,
     const_reg,
 )
@@ -83,7 +84,7 @@ def execute_absolute(env: Env, insn: Instruction) -> None:
         raise malformed("at the time of BPF_LD_ABS|IND R6 != pointer to skb")
     if insn.opcode & 0xE0 == op.IND and env.read(insn.src).kind is not SCALAR:
         raise Rejected(f"R{insn.src} leaks addr into a packet offset")
-    env.regs[0] = Reg(SCALAR, unsigned_bits(op.SIZE_BYTES[insn.opcode & 0x18] * 8))
+    env.regs[0] = UNKNOWN_REG
     env.regs[1:6] = [UNINIT] * 5
 
 

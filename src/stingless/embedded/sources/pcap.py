@@ -1,0 +1,81 @@
+"""Captures in the classic pcap format, and programs run over them.
+
+Both byte orders, microsecond and nanosecond files.  Format: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stingless.errors import StinglessError
+from stingless.kernel import Program, RunResult
+
+LINKTYPE_ETHERNET = 1
+
+# Magic number as the file's first four bytes: (byte order, nanoseconds of a unit of the second timestamp field).
+_MAGIC = {
+    b"\xd4\xc3\xb2\xa1": ("<", 1000),
+    b"\xa1\xb2\xc3\xd4": (">", 1000),
+    b"\x4d\x3c\xb2\xa1": ("<", 1),
+    b"\xa1\xb2\x3c\x4d": (">", 1),
+}
+_PCAPNG = b"\x0a\x0d\x0d\x0a"
+_FILE_HEADER, _RECORD_HEADER = 24, 16
+_MAX_FRAME = 1 << 18  # the largest snapshot length that capture tools write
+
+
+class PcapError(StinglessError, ValueError):
+    """A capture file is malformed, or of a kind that is not read here."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One captured frame: `time_ns` since the epoch; `length` is that on the wire, `data` may be cut shorter."""
+
+    time_ns: int
+    length: int
+    data: bytes
+
+
+def parse(content: bytes) -> Iterator[Frame]:
+    """The Ethernet frames of a capture, in order.  Raises `PcapError` where the content is malformed; the frames before
+    that place were returned by then."""
+    if len(content) < _FILE_HEADER:
+        raise PcapError(f"a pcap file has a header of {_FILE_HEADER} bytes; this one ends after {len(content)}")
+    if content[:4] == _PCAPNG:
+        raise PcapError("this is a pcapng file; convert it with `editcap -F pcap`")
+    if content[:4] not in _MAGIC:
+        raise PcapError(f"not a pcap file: it starts with {content[:4].hex()}")
+    order, unit = _MAGIC[content[:4]]
+    major, minor, _, _, _, kind = struct.unpack_from(order + "HHiIII", content, 4)
+    if major != 2:
+        raise PcapError(f"pcap version {major}.{minor} is not known; version 2 is")
+    if kind & 0xFFFF != LINKTYPE_ETHERNET:  # the upper bits tell of a frame check sequence
+        raise PcapError(f"link type {kind & 0xFFFF} is not Ethernet (1)")
+    record = struct.Struct(order + "IIII")
+    at = _FILE_HEADER
+    while at < len(content):
+        if at + _RECORD_HEADER > len(content):
+            raise PcapError(f"the record at byte {at} is cut within its header")
+        seconds, fraction, captured, length = record.unpack_from(content, at)
+        if captured > _MAX_FRAME:
+            raise PcapError(f"the record at byte {at} claims {captured} bytes; {_MAX_FRAME} are the most")
+        at += _RECORD_HEADER
+        if at + captured > len(content):
+            raise PcapError(f"the frame at byte {at} has {captured} bytes, of which {len(content) - at} are there")
+        yield Frame(seconds * 1_000_000_000 + fraction * unit, length, content[at : at + captured])
+        at += captured
+
+
+def read(path: str | Path) -> Iterator[Frame]:
+    """The Ethernet frames of a capture file.  Raises `OSError`, `PcapError`."""
+    return parse(Path(path).read_bytes())
+
+
+def replay(program: Program, frames: Iterable[Frame]) -> Iterator[tuple[Frame, RunResult]]:
+    """Run a packet program on each frame, on either kernel, as BPF_PROG_TEST_RUN does."""
+    for frame in frames:
+        yield frame, program.run(data=frame.data)
