@@ -82,7 +82,7 @@ def python_module(text: str, version: str) -> str:
         out += ["", f"class {cls}(IntEnum):", f'    """`enum {name}`."""', ""]
         seen: dict[int, str] = {}
         for member, value in enum_members(text, name):
-            if member.startswith("__") or member.startswith("MAX_"):
+            if member.startswith(("__", "MAX_")):
                 continue
             short = next((member[len(p) :] for p in prefixes if member.startswith(p)), member)
             seen.setdefault(value, short)

@@ -60,5 +60,5 @@ def _why_not(kernel: Kernel) -> str:
         finally:
             program.close()
     except (StinglessError, OSError) as error:
-        return str(error)
+        return str(error).partition(";")[0]  # what to do about it is done
     return ""

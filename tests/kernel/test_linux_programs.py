@@ -21,6 +21,7 @@ from stingless.asm.instruction import (
     load,
     mov,
     mov_imm,
+    store,
     store_imm,
 )
 from stingless.errors import LoadError, NotSupportedError, UnknownNameError, VerifierError
@@ -54,7 +55,7 @@ def test_xdp_changes_its_packet(kernel: LinuxKernel) -> None:
 
 def test_context_of_a_socket_filter(kernel: LinuxKernel) -> None:
     """It sees skb->len and writes skb->cb[0]."""
-    code = [load(op.W, 0, 1, 0), store_imm(op.W, 1, 48, 0x1234), exit_()]
+    code = [load(op.W, 0, 1, 0), mov_imm(2, 0x1234), store(op.W, 1, 48, 2), exit_()]
     result = kernel.load_program(program(ProgramType.SOCKET_FILTER, code), {}).run(bytes(100), bytes(192))
     assert result.retval == 100 - 14  # a socket filter's packet begins behind the Ethernet header
     assert struct.unpack_from("<I", result.ctx, 48) == (0x1234,)
@@ -67,7 +68,7 @@ def test_context_of_a_raw_tracepoint(kernel: LinuxKernel) -> None:
 
 
 def test_context_of_a_syscall_program(kernel: LinuxKernel) -> None:
-    code = [store_imm(op.W, 1, 4, 9), mov_imm(0, 5), exit_()]
+    code = [mov_imm(2, 9), store(op.W, 1, 4, 2), mov_imm(0, 5), exit_()]
     result = kernel.load_program(program(ProgramType.SYSCALL, code, section="syscall.s"), {}).run(ctx=bytes(8))
     assert (result.retval, result.ctx) == (5, struct.pack("<II", 0, 9))
 

@@ -81,27 +81,27 @@ def test_tables(declaration: str, kind: MapType, key: int, value: int, entries: 
     assert (found.type, found.key_size, found.value_size, found.max_entries) == (kind, key, value, entries)
 
 
-@pytest.mark.parametrize(
-    ("statement", "helpers"),
-    [
-        ("u64 *v = h.lookup(&k); if (v) *v = 1;", [1]),
-        ("h.update(&k, &k);", [2]),
-        ("h.insert(&k, &k);", [2]),
-        ("h.delete(&k);", [3]),
-        ("u64 *v = h.lookup_or_try_init(&k, &k); if (v) *v = 1;", [1, 2, 1]),
-        ("u64 *v = h.lookup_or_init(&k, &k); *v = 1;", [1, 2, 1]),
-        ("h.increment(k);", [1, 2, 1]),
-        ("h.increment(k, 5);", [1, 2, 1]),
-        ("h.atomic_increment(k);", [1, 2, 1]),
-        ("e.perf_submit(ctx, &k, sizeof(k));", [25]),
-        ("r.ringbuf_output(&k, sizeof(k), 0);", [130]),
-        ("u64 *v = r.ringbuf_reserve(sizeof(u64)); if (v) { *v = 1; r.ringbuf_submit(v, 0); }", [131, 132]),
-        ("u64 *v = r.ringbuf_reserve(sizeof(u64)); if (v) r.ringbuf_discard(v, 0);", [131, 133]),
-        ("p.call(ctx, 3);", [12]),
-        ('bpf_trace_printk("%d\\n", 1);', [6]),
-        ("k = bpf_get_current_pid_tgid(); h.update(&k, &k);", [14, 2]),
-    ],
-)
+METHOD_CASES = [
+    ("u64 *v = h.lookup(&k); if (v) *v = 1;", [1]),
+    ("h.update(&k, &k);", [2]),
+    ("h.insert(&k, &k);", [2]),
+    ("h.delete(&k);", [3]),
+    ("u64 *v = h.lookup_or_try_init(&k, &k); if (v) *v = 1;", [1, 2, 1]),
+    ("u64 *v = h.lookup_or_init(&k, &k); *v = 1;", [1, 2, 1]),
+    ("h.increment(k);", [1, 2, 1]),
+    ("h.increment(k, 5);", [1, 2, 1]),
+    ("h.atomic_increment(k);", [1, 2, 1]),
+    ("e.perf_submit(ctx, &k, sizeof(k));", [25]),
+    ("r.ringbuf_output(&k, sizeof(k), 0);", [130]),
+    ("u64 *v = r.ringbuf_reserve(sizeof(u64)); if (v) { *v = 1; r.ringbuf_submit(v, 0); }", [131, 132]),
+    ("u64 *v = r.ringbuf_reserve(sizeof(u64)); if (v) r.ringbuf_discard(v, 0);", [131, 133]),
+    ("p.call(ctx, 3);", [12]),
+    ('bpf_trace_printk("%d\\n", 1);', [6]),
+    ("k = bpf_get_current_pid_tgid(); h.update(&k, &k);", [14, 2]),
+]
+
+
+@pytest.mark.parametrize(("statement", "helpers"), METHOD_CASES)
 def test_methods(statement: str, helpers: list[int]) -> None:
     tables = "BPF_HASH(h); BPF_PERF_OUTPUT(e); BPF_RINGBUF_OUTPUT(r, 1); BPF_PROG_ARRAY(p, 4);"
     spec = compiled(f"{tables}\nint f(void *ctx) {{ u64 k = 7; {statement} return 0; }}")
@@ -111,8 +111,7 @@ def test_methods(statement: str, helpers: list[int]) -> None:
 def test_every_method_is_tried_above() -> None:
     from stingless.compile.dialect.tables import METHODS
 
-    marker = next(m for m in test_methods.pytestmark if m.name == "parametrize")
-    text = " ".join(statement for statement, _ in marker.args[1])
+    text = " ".join(statement for statement, _ in METHOD_CASES)
     assert {m for m in METHODS if f".{m}(" not in text} == set()
 
 

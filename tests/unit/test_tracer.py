@@ -131,7 +131,7 @@ def test_raw_syscalls(kernel: EmbeddedKernel) -> None:
     # 21 exits never return; 20 children return from a call that they did not make.
     assert left == entered - 21 + 20
     assert values_of(raw_enter)[0] == entered and values_of(raw_exit)[0] == left
-    assert entered > 2000 and values_of(calls) == (1000,)
+    assert entered > 1000 and values_of(calls) == (1000,)
 
 
 def test_fork_returns_twice_for_tracepoints_and_once_for_kretprobes(kernel: EmbeddedKernel) -> None:
@@ -434,19 +434,20 @@ def test_close_kills_the_whole_tree() -> None:
         command.release()
         _until(lambda: len(_descendants(command.pid)) >= 4)
         tree = _descendants(command.pid) | {command.pid}
-    assert not {pid for pid in tree if Path(f"/proc/{pid}").exists()}
+    assert not {pid for pid in tree if _alive(pid)}
     assert children() == before
     assert not [thread for thread in threading.enumerate() if thread.name == "stingless-tracer"]
 
 
 def _descendants(pid: int) -> set[int]:
     found: set[int] = set()
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return found
-    for child in map(int, text.split()):
-        found |= {child} | _descendants(child)
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = task.read_text().split()
+        except OSError:
+            continue
+        for child in map(int, children):
+            found |= {child} | _descendants(child)
     return found
 
 

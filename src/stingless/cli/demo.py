@@ -56,7 +56,12 @@ def main(argv: Sequence[str]) -> int:
     chosen = [p for p in PARTS if not options.parts or any(word in p.title for word in options.parts)]
     failed = []
     for part in chosen:
-        words = ["--kernel", options.kernel, str(deck() / part.script), *(["--", *part.command] if part.command else [])]
+        words = [
+            "--kernel",
+            options.kernel,
+            str(deck() / part.script),
+            *(["--", *part.command] if part.command else []),
+        ]
         print(f"\n== {part.title}\n$ stingless run {' '.join(_quoted(w) for w in words)}", flush=True)
         status = subprocess.run([sys.executable, "-m", "stingless", "run", *words], check=False).returncode
         if status == CANNOT:

@@ -57,11 +57,6 @@ def main(argv: Sequence[str]) -> int:
     print(f"stingless: kernel: {choice.name}" + (f" (not Linux: {choice.why})" if choice.why else ""), file=sys.stderr)
     if options.system_wide:
         choice.kernel.scoped = False
-    if choice.name == "embedded" and not command:
-        print(
-            "stingless: the embedded kernel sees the system calls of a command that it starts: add `-- COMMAND`",
-            file=sys.stderr,
-        )
     try:
         return _run(choice.kernel, script, options.args, command)
     finally:

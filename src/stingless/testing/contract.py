@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import struct
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -157,7 +158,7 @@ class KernelContract:
         [{"max_entries": 0}, {"key_size": 0}, {"value_size": 0}, {"flags": 1 << 30}],
         ids=lambda c: next(iter(c)),
     )
-    def test_impossible_maps(self, kernel: Kernel, change: dict[str, int]) -> None:
+    def test_impossible_maps(self, kernel: Kernel, change: dict[str, Any]) -> None:
         with pytest.raises(LoadError) as caught:
             kernel.create_map(replace(HASH, **change))
         assert caught.value.errno == errno.EINVAL

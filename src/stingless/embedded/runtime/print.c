@@ -129,7 +129,6 @@ static s64 format(const struct st_env *env, struct out *out, const char *fmt, u3
 			else if (*fmt == '+') spec.plus = true;
 			else if (*fmt == ' ') spec.space = true;
 			else if (*fmt == '0') spec.zero = true;
-			else if (*fmt == '#') spec.hash = true;
 			else break;
 		}
 		for (; *fmt >= '0' && *fmt <= '9'; fmt++)

@@ -109,9 +109,9 @@ enum st_stepping st_step_start(struct st_step *step, const u8 *code, struct st_r
 void st_step_finish(const struct st_step *step, struct st_regs *regs, s32 tid)
 {
 	(void)tid;
-	bool in_slot = regs->pc - step->slot < ST_SLOT;
-	if (!step->absolute || in_slot)
+	bool executed = regs->pc != step->slot; /* or it faulted */
+	if (!step->absolute || !executed)
 		regs->pc += step->address - step->slot;
-	if (step->pushes_next && !in_slot)
+	if (step->pushes_next && executed)
 		regs->regs[30] = step->address + 4;
 }

@@ -219,16 +219,16 @@ enum st_stepping st_step_start(struct st_step *step, const u8 *code, struct st_r
 void st_step_finish(const struct st_step *step, struct st_regs *regs, s32 tid)
 {
 	u64 moved = step->address - step->slot, pushed;
+	bool executed = regs->ip != step->slot; /* or it faulted */
 	if (step->scratch)
 		*register_of(regs, step->scratch - 1u) = step->scratch_value;
-	bool in_slot = regs->ip - step->slot < ST_SLOT;
-	if (!step->absolute || in_slot)
+	if (!step->absolute || !executed)
 		regs->ip += moved;
-	if (step->pushes_next && !in_slot && st_read_user(tid, &pushed, regs->sp, 8) && pushed - step->slot < ST_SLOT) {
+	if (step->pushes_next && executed && st_read_user(tid, &pushed, regs->sp, 8)) {
 		pushed += moved;
 		st_write_user(tid, regs->sp, &pushed, 8);
 	}
-	if (step->pushes_flags && in_slot && st_read_user(tid, &pushed, regs->sp, 8)) {
+	if (step->pushes_flags && executed && st_read_user(tid, &pushed, regs->sp, 8)) {
 		pushed &= ~0x100ull; /* the trap flag of the single step */
 		st_write_user(tid, regs->sp, &pushed, 8);
 	}

@@ -153,7 +153,10 @@ class Tracer:
             path=target.path,
             code=target.code,
         )
-        return TracerLink(self, program, event, number, target.note)
+        note = target.note
+        if self._command is None:
+            note = f"{event} waits for a command to trace: `stingless run SCRIPT -- COMMAND`"
+        return TracerLink(self, program, event, number, note)
 
     def detach(self, number: int) -> None:
         """The program does not run any more when this returns."""

@@ -1,0 +1,192 @@
+"""C programs that exercise helpers; each leaves what it found in one global, `out`.
+
+The unit tests run them on the embedded kernel, the kernel tests on both kernels and compare.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from stingless.compile.driver import compile_object
+from stingless.kernel import Kernel, Map, RunResult
+from stingless.obj.reader import read_object
+from stingless.obj.spec import ObjectSpec
+
+HEAD = r"""
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+char LICENSE[] SEC("license") = "GPL";
+#define MAP(name, kind, k, v, n) struct { \
+    __uint(type, BPF_MAP_TYPE_##kind); __type(key, k); __type(value, v); __uint(max_entries, n); } name SEC(".maps")
+"""
+
+
+@cache
+def compiled(text: str) -> ObjectSpec:
+    return read_object(compile_object(HEAD + text))
+
+
+class Loaded:
+    """An object's maps, and its one program."""
+
+    def __init__(self, kernel: Kernel, text: str) -> None:
+        spec = compiled(text)
+        self.maps: dict[str, Map] = {name: kernel.create_map(each) for name, each in spec.maps.items()}
+        (program,) = spec.programs.values()
+        self.program = kernel.load_program(program, self.maps)
+
+    @property
+    def out(self) -> bytes:
+        return self.maps[".bss"].lookup(bytes(4)) or b""
+
+    def run(self, data: bytes | None = None, ctx: bytes | None = None) -> RunResult:
+        return self.program.run(data, ctx)
+
+
+STRTOL = r"""
+struct { long result[12]; long value[12]; unsigned long uvalue[12]; long uresult[12]; } out;
+#define TRY(i, text, flags) { char s[] = text; long v = 77; unsigned long u = 77; \
+    out.result[i] = bpf_strtol(s, sizeof(s) - 1, flags, &v); out.value[i] = v; \
+    out.uresult[i] = bpf_strtoul(s, sizeof(s) - 1, flags, &u); out.uvalue[i] = u; }
+SEC("raw_tp") int prog(void *ctx) {
+    TRY(0, "123", 0) TRY(1, "  -45xyz", 0) TRY(2, "0x1fz", 0) TRY(3, "0777", 0) TRY(4, "zzz", 10)
+    TRY(5, "9223372036854775807", 0) TRY(6, "9223372036854775808", 0) TRY(7, "99999999999999999999", 0)
+    TRY(8, "ff", 16) TRY(9, "12", 3) TRY(10, "-9223372036854775808", 10) TRY(11, "0x", 0)
+    return 0;
+}
+"""
+
+STRNCMP = r"""
+struct { long result[5]; } out;
+SEC("raw_tp") int prog(void *ctx) {
+    char a[8] = "stingle", b[8] = "stingx", c[8] = "";
+    out.result[0] = bpf_strncmp(a, 8, "stingle");
+    out.result[1] = bpf_strncmp(a, 5, "stingx");
+    out.result[2] = bpf_strncmp(b, 8, "stingle") > 0;
+    out.result[3] = bpf_strncmp(c, 8, "x") < 0;
+    out.result[4] = bpf_strncmp(c, 8, "");
+    return 0;
+}
+"""
+
+SNPRINTF = r"""
+struct { long result[8]; char text[8][64]; } out;
+#define TRY(i, format, ...) { static const char f[] = format; unsigned long long a[] = { __VA_ARGS__ }; \
+    out.result[i] = bpf_snprintf(out.text[i], sizeof(out.text[i]), f, a, sizeof(a)); }
+SEC("raw_tp") int prog(void *ctx) {
+    static const char name[] = "bee";
+    TRY(0, "%d %i %u %x %X", -5, 7, 4000000000ull, 0xbeef, 0xbeef)
+    TRY(1, "%ld %lld %lu %llx", -5, -6, 7, 0x1122334455667788ull)
+    TRY(2, "[%5d] [%-5d] [%05d] [%08x]", 42, 42, 42, 42)
+    TRY(3, "%s %% %c|%8s|%-8s|", (unsigned long)name, 'z', (unsigned long)name, (unsigned long)name)
+    TRY(4, "%d", 0x1ffffffffull)
+    TRY(5, "%-20d%-20d%-20d%-20d", 1, 2, 3, 4)
+    TRY(6, "%px %x", 0x1234, 0)
+    { static const char f[] = "%d %d"; unsigned long long a[] = {1234567, 8};
+      out.result[7] = bpf_snprintf(out.text[7], 5, f, a, sizeof(a)); }
+    return 0;
+}
+"""
+
+PROBE_READ = r"""
+struct { long result[12]; char bytes[6][16]; } out;
+SEC("raw_tp") int prog(unsigned long long *ctx) {
+    char local[8] = "on stack"; void *user = (void *)ctx[0];
+    __builtin_memset(out.bytes, 0x55, sizeof(out.bytes));
+    out.result[0] = bpf_probe_read_kernel(out.bytes[0], 8, local);
+    out.result[1] = bpf_probe_read_user(out.bytes[1], 16, user);
+    out.result[2] = bpf_probe_read_user(out.bytes[2], 16, (void *)8);
+    out.result[3] = bpf_probe_read_user_str(out.bytes[3], 16, user);
+    out.result[4] = bpf_probe_read_user_str(out.bytes[4], 4, user);
+    out.result[5] = bpf_probe_read_user_str(out.bytes[5], 16, (void *)8);
+    out.result[6] = bpf_probe_read_kernel(out.bytes[2], 4, (void *)0xffff8000deadbe00ull) == 0;
+    out.result[7] = bpf_probe_read_kernel_str(out.bytes[0], 16, (void *)8) == 0;
+    return 0;
+}
+"""
+
+MAPS = r"""
+struct { long result[40]; } out;
+MAP(hash, HASH, __u32, __u64, 2);
+MAP(array, ARRAY, __u32, __u64, 2);
+MAP(lru, LRU_HASH, __u32, __u64, 2);
+MAP(percpu, PERCPU_HASH, __u32, __u64, 2);
+struct { __uint(type, BPF_MAP_TYPE_QUEUE); __type(value, __u32); __uint(max_entries, 2); } queue SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_STACK); __type(value, __u32); __uint(max_entries, 2); } stack SEC(".maps");
+SEC("raw_tp") int prog(void *ctx) {
+    __u32 k = 1, k2 = 2, k3 = 3, w = 0; __u64 a = 10, b = 20, *v; int i = 0;
+    out.result[i++] = bpf_map_update_elem(&hash, &k, &a, BPF_EXIST);
+    out.result[i++] = bpf_map_update_elem(&hash, &k, &a, BPF_NOEXIST);
+    out.result[i++] = bpf_map_update_elem(&hash, &k, &b, BPF_NOEXIST);
+    v = bpf_map_lookup_elem(&hash, &k);
+    out.result[i++] = v ? *v : -1;
+    out.result[i++] = bpf_map_update_elem(&hash, &k, &b, BPF_ANY);
+    out.result[i++] = v ? *v : -1; /* the element was replaced, not changed */
+    v = bpf_map_lookup_elem(&hash, &k);
+    out.result[i++] = v ? *v : -1;
+    out.result[i++] = bpf_map_update_elem(&hash, &k2, &a, BPF_ANY);
+    out.result[i++] = bpf_map_update_elem(&hash, &k3, &a, BPF_ANY);
+    out.result[i++] = bpf_map_delete_elem(&hash, &k);
+    out.result[i++] = bpf_map_delete_elem(&hash, &k);
+    out.result[i++] = bpf_map_update_elem(&hash, &k, &a, 17);
+    out.result[i++] = bpf_map_update_elem(&array, &k, &a, BPF_ANY);
+    out.result[i++] = bpf_map_update_elem(&array, &k, &a, BPF_NOEXIST);
+    out.result[i++] = bpf_map_update_elem(&array, &k2, &a, BPF_ANY);
+    out.result[i++] = bpf_map_delete_elem(&array, &k);
+    out.result[i++] = bpf_map_lookup_elem(&array, &k2) != 0;
+    out.result[i++] = bpf_map_update_elem(&percpu, &k, &a, BPF_ANY);
+    v = bpf_map_lookup_elem(&percpu, &k);
+    out.result[i++] = v ? *v : -1;
+    v = bpf_map_lookup_percpu_elem(&percpu, &k, bpf_get_smp_processor_id());
+    out.result[i++] = v ? *v : -1;
+    out.result[i++] = bpf_map_lookup_percpu_elem(&percpu, &k, 100000) != 0;
+    out.result[i++] = bpf_map_peek_elem(&queue, &w);
+    w = 5; out.result[i++] = bpf_map_push_elem(&queue, &w, 0); bpf_map_push_elem(&stack, &w, BPF_EXIST);
+    w = 6; out.result[i++] = bpf_map_push_elem(&queue, &w, 0); bpf_map_push_elem(&stack, &w, BPF_EXIST);
+    w = 7; out.result[i++] = bpf_map_push_elem(&queue, &w, 0); bpf_map_push_elem(&stack, &w, BPF_EXIST);
+    out.result[i++] = bpf_map_pop_elem(&queue, &w); out.result[i++] = w;
+    out.result[i++] = bpf_map_peek_elem(&stack, &w); out.result[i++] = w;
+    out.result[i++] = bpf_map_pop_elem(&stack, &w); out.result[i++] = bpf_map_pop_elem(&stack, &w); out.result[i++] = w;
+    out.result[i++] = bpf_map_pop_elem(&stack, &w); out.result[i++] = w;
+    return 0;
+}
+"""
+
+RINGBUF = r"""
+struct { long result[10]; } out;
+struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 4096); } ring SEC(".maps");
+SEC("raw_tp") int prog(void *ctx) {
+    int i = 0; long big[30] = {1, 2, 3}; long *record;
+    out.result[i++] = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE);
+    out.result[i++] = bpf_ringbuf_output(&ring, big, 9, 0);
+    out.result[i++] = bpf_ringbuf_output(&ring, big, 8, 4);
+    record = bpf_ringbuf_reserve(&ring, 24, 0);
+    if (record) { record[0] = 7; record[1] = 8; record[2] = 9; bpf_ringbuf_discard(record, 0); }
+    record = bpf_ringbuf_reserve(&ring, 16, 0);
+    if (record) { record[0] = 7; record[1] = 8; bpf_ringbuf_submit(record, 0); }
+    out.result[i++] = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+    out.result[i++] = bpf_ringbuf_query(&ring, BPF_RB_CONS_POS);
+    out.result[i++] = bpf_ringbuf_query(&ring, BPF_RB_PROD_POS);
+    for (int n = 0; n < 20; n++)
+        out.result[i] += bpf_ringbuf_output(&ring, big, sizeof(big), 0) < 0;
+    i++;
+    record = bpf_ringbuf_reserve(&ring, 4096, 0);
+    out.result[i++] = record != 0;
+    if (record) bpf_ringbuf_discard(record, 0);
+    return 0;
+}
+"""
+
+CSUM = r"""
+struct { long result[6]; } out;
+SEC("tc") int prog(struct __sk_buff *skb) {
+    __be32 a[4] = {0x11223344, 0xffffffff, 0x1, 0x80000000}, b[4] = {0xdeadbeef, 5, 0, 0xffff}; char bytes[8];
+    out.result[0] = bpf_csum_diff(0, 0, a, sizeof(a), 0);
+    out.result[1] = bpf_csum_diff(a, sizeof(a), b, sizeof(b), 0);
+    out.result[2] = bpf_csum_diff(a, 4, 0, 0, 0xffff);
+    out.result[3] = bpf_skb_load_bytes(skb, 12, bytes, 2) | bytes[0] << 8 | bytes[1];
+    out.result[4] = bpf_skb_load_bytes(skb, skb->len - 1, bytes, 2);
+    out.result[5] = bpf_skb_load_bytes_relative(skb, 0, bytes, 2, BPF_HDR_START_NET) | bytes[0] << 8 | bytes[1];
+    return 0;
+}
+"""
