@@ -35,16 +35,17 @@ def headers_for(name: str) -> tuple[FetchedKernel, Path]:
 def _fetch(kernel: FetchedKernel, suite: str, tree: Path) -> None:
     require_tools()
     base = kernel.release.rpartition("-")[0]
-    shutil.rmtree(tree, ignore_errors=True)
     scratch = tree.with_name(f".{tree.name}.new")
-    shutil.rmtree(scratch, ignore_errors=True)
-    apt = PrivateApt(cache_dir() / "apt" / suite, suite, find_mirror())
+    for old in (tree, scratch):
+        shutil.rmtree(old, ignore_errors=True)
+    apt = PrivateApt(cache_dir() / "apt" / f"{suite}-headers", suite, find_mirror())
     apt.update()
     packages = [f"linux-headers-{base}-common", f"linux-headers-{kernel.release}"]
-    for package in apt.download(packages, scratch):
-        subprocess.run(["dpkg-deb", "-x", package, scratch], check=True)
+    for file in apt.download(packages, to=scratch):
+        subprocess.run(["dpkg-deb", "-x", file, scratch], check=True)
     apt.forget()
+    tree.mkdir()
     # The second is an overlay of generated files over the first.
-    for package_name in packages:
-        shutil.copytree(scratch / "usr/src" / package_name, tree, symlinks=True, dirs_exist_ok=True)
+    for package in packages:
+        subprocess.run(["cp", "-a", f"{scratch}/usr/src/{package}/.", tree], check=True)
     shutil.rmtree(scratch)

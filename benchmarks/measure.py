@@ -34,18 +34,22 @@ class Start:
     """User and system time of the process and of its children, its end included."""
     own_kib: int
     """The peak resident memory of the process itself (VmHWM), up to the line."""
-    largest_kib: int
-    """The peak resident memory of the largest single process among it and its children (a compiler, say)."""
+    child_kib: int
+    """The peak resident memory of its largest child (a compiler, say); 0 when it had none."""
 
     @property
     def together_kib(self) -> int:
-        """The most that can have been resident at once: the process and its largest child.  Exact when the child is the
-        larger one and runs while the process is at its peak; otherwise too high, never too low for one child."""
-        return self.own_kib + self.largest_kib if self.largest_kib > self.own_kib else self.own_kib
+        """The most that can have been resident at once: the process and its largest child.
+
+        A child smaller than the process is left out: before its exec it is a copy of the process, and the kernel counts
+        that as its peak.
+        """
+        return self.own_kib + self.child_kib if self.child_kib > self.own_kib else self.own_kib
 
 
 def start(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Start:
-    """Run `argv` until it prints "attached", then close its standard input, which ends it.
+    """Run `argv` until it prints "attached", then close its standard input, which ends it; its last word is the peak
+    memory of its children, in KiB.
 
     `env` is added to the environment.  Raises `BenchmarkError` with what the process said when it fails.
     """
@@ -60,14 +64,14 @@ def start(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Start:
         seconds = time.perf_counter() - begin
         own = _high_water(process.pid) if line == ATTACHED else 0
         process.stdin.close()
-        process.stdout.read()
+        last = process.stdout.read()
         process.stdout.close()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if line != ATTACHED or process.returncode:
             said.seek(0)
             raise BenchmarkError(f"{' '.join(argv)}: status {process.returncode}\n{said.read().strip()}")
-        return Start(seconds, usage.ru_utime + usage.ru_stime, own, usage.ru_maxrss)
+        return Start(seconds, usage.ru_utime + usage.ru_stime, own, int(last))
 
 
 def _high_water(pid: int) -> int:

@@ -4,3 +4,7 @@ import sys
 
 print("attached", flush=True)
 sys.stdin.read()
+
+import resource  # noqa: E402 - after what is measured
+
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)

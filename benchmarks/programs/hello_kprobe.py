@@ -20,3 +20,7 @@ b = BPF(text=program.replace("PID", str(os.getpid())))
 b.attach_kprobe(event=b.get_syscall_fnname("clone"), fn_name="my_prog")
 print("attached", flush=True)
 sys.stdin.read()
+
+import resource  # noqa: E402 - after what is measured
+
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)

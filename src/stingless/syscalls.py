@@ -114,7 +114,7 @@ class Field:
     signed: bool = False
 
 
-_COMMON = (
+COMMON = (
     Field("unsigned short", "common_type", 0, 2),
     Field("unsigned char", "common_flags", 2, 1),
     Field("unsigned char", "common_preempt_count", 3, 1),
@@ -130,21 +130,21 @@ def record_of(category: str, name: str, machine: str | None = None) -> tuple[Fie
     `raw_syscalls:sys_exit`; None for any other, and for a call whose arguments are not known."""
     if category == "raw_syscalls":
         if name == "sys_enter":
-            return (*_COMMON, _ID, Field("unsigned long[6]", "args", 16, 48))
-        return (*_COMMON, _ID, _RETURN) if name == "sys_exit" else None
+            return (*COMMON, _ID, Field("unsigned long[6]", "args", 16, 48))
+        return (*COMMON, _ID, _RETURN) if name == "sys_exit" else None
     if category != "syscalls":
         return None
     edge, call = split_tracepoint(name)
     if table(machine).find(call) is None:
         return None
     if edge == "exit":
-        return (*_COMMON, _NUMBER, _RETURN)
+        return (*COMMON, _NUMBER, _RETURN)
     arguments = arguments_of(call, machine)
     if edge != "enter" or arguments is None:
         return None
     # Each argument takes 8 bytes, whatever its type, and is the register as it was.
     fields = (Field(kind, label, 16 + 8 * i, 8) for i, (kind, label) in enumerate(arguments))
-    return (*_COMMON, _NUMBER, *fields)
+    return (*COMMON, _NUMBER, *fields)
 
 
 def split_tracepoint(name: str) -> tuple[str, str]:

@@ -1,9 +1,9 @@
-"""Random eBPF programs for differential tests: sensible ones, many of which a verifier accepts, then a little spoilt."""
+"""Random eBPF programs for differential tests: sensible ones, many of them accepted, then a little spoilt."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from collections.abc import Callable
 
 from stingless._gen.uapi import Helper, MapType, ProgramType
 from stingless.asm import opcodes as op
@@ -32,7 +32,7 @@ MAPS = {
     "rodata": MapSpec(
         "rodata", MapType.ARRAY, 4, 24, 1, flags=RDONLY_PROG, initial=bytes(range(20)) + b"%d\0\0", frozen=True
     ),
-    "events": MapSpec("events", MapType.PERF_EVENT_ARRAY, 4, 4, 0),
+    "events": MapSpec("events", MapType.PERF_EVENT_ARRAY, 4, 4, 4),
     "ring": MapSpec("ring", MapType.RINGBUF, 0, 0, 4096),
     "progs": MapSpec("progs", MapType.PROG_ARRAY, 4, 4, 4),
     "queue": MapSpec("queue", MapType.QUEUE, 0, 16, 4),
@@ -81,12 +81,12 @@ class Writer:
         source = op.PSEUDO_MAP_FD if offset is None else op.PSEUDO_MAP_VALUE
         self.emit(*ld_imm64(dst, (offset or 0) << 32, source))
 
-    def skip_over(self, jump_insn: Instruction, body: object) -> None:
+    def skip_over(self, jump_insn: Instruction, body: Callable[[], None]) -> None:
         """Emit a forward jump over what `body()` emits."""
         at = len(self.insns)
         self.emit(jump_insn)
         before, stack = self.scalars.copy(), self.stack.copy()
-        body()  # type: ignore[operator]
+        body()
         self.insns[at] = jump_insn._replace(off=len(self.insns) - at - 1)
         self.scalars &= before
         self.stack &= stack
@@ -299,7 +299,10 @@ class Writer:
             self.stack.discard(-40)
         self.scalars.discard(pointer)
         self.scalars.discard(0)
-        body = lambda: self.use_value(pointer, spec.value_size)  # noqa: E731
+
+        def body() -> None:
+            self.use_value(pointer, spec.value_size)
+
         if rng.random() < 0.95:
             self.skip_over(jump(op.JEQ, rng.choice((0, pointer)), 0, 0), body)
         else:
@@ -548,7 +551,7 @@ class Writer:
                 self.lookup, self.packet, self.helper, self.ring, self.ctx_store, self.absolute, self.stack_variable,
             )  # fmt: skip
             nested = (self.branch, self.branch, self.diamond, self.loop)
-            weights = [3, 3, 4, 4, 2, 0.5, 3, 3, 2, 1, 0.3, 0.5, 0.7] + [2, 2, 1.5, 0.7][: 4 if self.depth < 4 else 0]
+            weights = [3, 3, 4, 4, 2, 0.5, 3, 3, 2, 1, 0.3, 0.5, 0.7, *([2, 2, 1.5, 0.7] if self.depth < 4 else [])]
             choices = simple + (nested if self.depth < 4 else ())
             step = rng.choices(choices, weights)[0]
             step()
@@ -615,7 +618,3 @@ class Writer:
 
 def random_program(seed: int) -> ProgramSpec:
     return Writer(random.Random(seed)).program()
-
-
-def with_type(spec: ProgramSpec, type_: ProgramType) -> ProgramSpec:
-    return replace(spec, type=type_)

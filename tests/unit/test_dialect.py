@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,7 +119,8 @@ def test_every_method_is_tried_above() -> None:
 
 def test_functions_get_sections_of_their_own() -> None:
     spec = compiled(
-        "static int inner(int x) { return x + 1; }\nint one(void *ctx) { return inner(1); }\nint two(void *ctx) { return 2; }"
+        "static int inner(int x) { return x + 1; }\n"
+        "int one(void *ctx) { return inner(1); }\nint two(void *ctx) { return 2; }"
     )
     assert {p.section for p in spec.programs.values()} == {".bpf.fn.one", ".bpf.fn.two"}
 
@@ -160,7 +163,12 @@ def test_type_of_events_is_recovered() -> None:
     BPF_PERF_OUTPUT(events);
     BPF_RINGBUF_OUTPUT(ring, 1);
     int f(void *ctx) { struct event e = {}; events.perf_submit(ctx, &e, sizeof(e)); return 0; }
-    int g(void *ctx) { struct event *e = ring.ringbuf_reserve(sizeof(struct event)); if (!e) return 0; ring.ringbuf_submit(e, 0); return 0; }
+    int g(void *ctx) {
+        struct event *e = ring.ringbuf_reserve(sizeof(struct event));
+        if (e)
+            ring.ringbuf_submit(e, 0);
+        return 0;
+    }
     """
     spec = compiled(text)
     assert spec.btf is not None
@@ -178,7 +186,8 @@ def test_kernel_internal_headers_are_left_out_and_named() -> None:
 
 def test_uapi_headers_are_there() -> None:
     compiled(
-        "#include <uapi/linux/if_ether.h>\n#include <linux/ip.h>\n#include <linux/udp.h>\n#include <uapi/linux/ptrace.h>\n"
+        "#include <uapi/linux/if_ether.h>\n#include <linux/ip.h>\n#include <linux/udp.h>\n"
+        "#include <uapi/linux/ptrace.h>\n"
         "int f(struct xdp_md *ctx) { return ETH_P_IP + sizeof(struct iphdr); }"
     )
 
@@ -215,7 +224,7 @@ def test_strings_and_comments_are_left_alone() -> None:
 def test_any_text_is_tokenized_whole(text: str) -> None:
     tokens = tokenize(text)
     assert [text[t.start : t.end] for t in tokens] == [t.text for t in tokens]
-    assert all(a.end <= b.start for a, b in zip(tokens, tokens[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(tokens))
 
 
 @given(st.text(alphabet="abfh.(){};\"'/*#\n ,", max_size=120))

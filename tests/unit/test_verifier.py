@@ -85,7 +85,7 @@ def refused(*items: Item, type: ProgramType = KPROBE, license: str = "GPL", atta
     return "\n".join(lines[:-1])
 
 
-OK = [mov_imm(0, 0), exit_()]
+OK: list[Instruction] = [mov_imm(0, 0), exit_()]
 
 
 def alu(
@@ -258,7 +258,13 @@ def test_helpers_read_only_initialised_stack() -> None:
     accepted(*lookup(), *OK)
     words = refused(mov(2, 10), add_imm(2, -8), Map(1, "hash"), call(Helper.map_lookup_elem), *OK)
     assert "invalid indirect read from stack R2 off -8+0 size 8" in words
-    half = [store_imm(op.W, 10, -8, 0), mov(2, 10), add_imm(2, -8), Map(1, "hash"), call(Helper.map_lookup_elem)]
+    half: list[Item] = [
+        store_imm(op.W, 10, -8, 0),
+        mov(2, 10),
+        add_imm(2, -8),
+        Map(1, "hash"),
+        call(Helper.map_lookup_elem),
+    ]
     assert "invalid indirect read from stack R2 off -8+4 size 8" in refused(*half, *OK)
 
 
@@ -686,7 +692,14 @@ def test_argument_types() -> None:
     assert "R2 type=map_value_or_null expected=fp" in refused(
         *lookup(), mov(2, 0), Map(1, "hash"), call(Helper.map_lookup_elem), *OK
     )
-    output = [Map(2, "events"), mov_imm(3, 0), store_imm(op.DW, 10, -8, 0), mov(4, 10), add_imm(4, -8), mov_imm(5, 8)]
+    output: list[Item] = [
+        Map(2, "events"),
+        mov_imm(3, 0),
+        store_imm(op.DW, 10, -8, 0),
+        mov(4, 10),
+        add_imm(4, -8),
+        mov_imm(5, 8),
+    ]
     accepted(*output, call(Helper.perf_event_output), exit_())
     assert "R1 type=fp expected=ctx" in refused(mov(1, 10), *output, call(Helper.perf_event_output), exit_())
     assert "R5 !read_ok" in refused(*output[:-1], call(Helper.perf_event_output), exit_())

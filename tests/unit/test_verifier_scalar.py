@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,7 +77,7 @@ def test_make_keeps_every_number(pair: tuple[Scalar, int]) -> None:
         assert holds(sign_extend(a, bits), (low - (1 << bits) if low >> (bits - 1) else low) & U64)
 
 
-OPERATIONS = {
+OPERATIONS: dict[int, Callable[[int, int, int], int]] = {
     op.ADD: lambda x, y, bits: x + y,
     op.SUB: lambda x, y, bits: x - y,
     op.MUL: lambda x, y, bits: x * y,
@@ -110,7 +112,7 @@ def test_shifts_by_a_constant_hold(pair: tuple[Scalar, int], count: int, operati
     assert holds(alu(operation, a, const(count), wide), result)
 
 
-COMPARISONS = {
+COMPARISONS: dict[int, Callable[[int, int, int, int], bool]] = {
     op.JEQ: lambda x, y, sx, sy: x == y,
     op.JNE: lambda x, y, sx, sy: x != y,
     op.JGT: lambda x, y, sx, sy: x > y,

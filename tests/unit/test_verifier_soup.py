@@ -92,7 +92,7 @@ def instructions(draw: st.DrawFn) -> Instruction:
 @settings(max_examples=500, deadline=None)
 def test_random_instructions(type: ProgramType, body: list[Instruction], map_name: str | None) -> None:
     start = [Instruction(op.ALU64 | op.MOV | op.X, 6, 1)]
-    refs = ()
+    refs: tuple[MapRef, ...] = ()
     if map_name is not None:
         start += [Instruction(op.LD_IMM64, 1, op.PSEUDO_MAP_FD), Instruction(0)]
         refs = (MapRef(1, map_name),)

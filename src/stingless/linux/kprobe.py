@@ -73,8 +73,8 @@ def _without_kprobes(program: LinuxProgram, event: Kprobe) -> LinuxLink:
     nearest = f" (the nearest: {', '.join(near)})" if "sys_" in event.function else ""
     raise AttachError(
         f"program {program.spec.name!r} cannot be attached to {event}: this kernel is built without kprobes "
-        f"(CONFIG_KPROBES). Here a system call's function can be probed{nearest}, through its tracepoint; for another function "
-        "take a tracepoint (`stingless doctor` tells what works here), a raw tracepoint, fentry where it is allowed, "
+        f"(CONFIG_KPROBES). Here a system call's function can be probed{nearest}, through its tracepoint; for another "
+        "function take a tracepoint (`stingless doctor` tells what works here), a raw tracepoint, fentry where it is allowed, "
         "or a kernel that has kprobes",
         errno.EOPNOTSUPP,
     )

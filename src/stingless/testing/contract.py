@@ -219,8 +219,9 @@ class KernelContract:
 
     def test_maps_are_shared(self, kernel: Kernel) -> None:
         text = map_text("counts", "HASH", 8) + (
-            'SEC("xdp") int prog(struct xdp_md *ctx) { u32 key = 3; u64 one = 1, *seen = bpf_map_lookup_elem(&counts, &key);'
-            "if (seen) __sync_fetch_and_add(seen, 1); else bpf_map_update_elem(&counts, &key, &one, BPF_ANY); return XDP_PASS; }"
+            'SEC("xdp") int prog(struct xdp_md *ctx) { u32 key = 3; u64 one = 1;'
+            "u64 *seen = bpf_map_lookup_elem(&counts, &key); if (seen) __sync_fetch_and_add(seen, 1);"
+            "else bpf_map_update_elem(&counts, &key, &one, BPF_ANY); return XDP_PASS; }"
         )
         loaded = load(kernel, text)
         program = loaded.program("prog")
@@ -313,7 +314,7 @@ class KernelContract:
             ("u32 k = 0; u64 *v = bpf_map_lookup_elem(&m, &k); return *v;", "map_value_or_null"),
             ("u32 k = 0; u64 *v = bpf_map_lookup_elem(&m, &k); return v ? v[1] : 0;", "invalid access to map value"),
             ("return *(char *)(long)ctx->data;", "invalid access to packet"),
-            ("u64 buffer[2]; asm volatile(\"%0 = *(u64 *)(r10 - 520)\" : \"=r\"(buffer[0])); return buffer[0];", "stack"),
+            ("u64 x; asm volatile(\"%0 = *(u64 *)(r10 - 520)\" : \"=r\"(x)); return x;", "stack"),
             ("u64 x; asm volatile(\"%0 = r9\" : \"=r\"(x)); return x;", "!read_ok"),
             ("volatile int i = 1; while (i) ; return 0;", "loop|back-edge|too large|complex"),
             ("return *(u32 *)((char *)ctx + 400);", "context|ctx"),

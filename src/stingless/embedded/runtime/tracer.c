@@ -278,6 +278,8 @@ void st_tracer_detach(struct st_tracer *tracer, u32 id)
 
 /* Starting */
 
+_Static_assert(sizeof(struct st_attach) == 80, "mirrored in _sys/tracer.py");
+
 struct filter_program {
 	u16 count;
 	const void *instructions;
@@ -534,7 +536,15 @@ static void adopt_orphans(struct st_tracer *tracer)
 			struct st_thread *leader = st_find(tracer, thread->task.tgid);
 			if (parent && thread->task.tgid == thread->tid)
 				continue; /* another thread of it may still tell */
-			thread->known = join_group(thread, leader && leader != thread ? leader->group : 0, thread->task.tgid);
+			bool process = !leader || leader == thread;
+			thread->known = join_group(thread, process ? 0 : leader->group, thread->task.tgid);
+			thread->space = process ? st_space_create(thread->tid) : leader->space;
+			if (thread->space && process) {
+				thread->space->orphaned = true;
+				st_space_scan(tracer, thread->space, thread->tid);
+			} else if (thread->space) {
+				thread->space->uses++;
+			}
 			begin_child(tracer, thread);
 		}
 }

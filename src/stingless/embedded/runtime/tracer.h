@@ -36,6 +36,7 @@ enum st_link_kind {
 };
 
 #define ST_ANY -1
+#define ST_CODE 16 /* as long as an instruction can be, and more */
 
 /* What to attach.  The layout is mirrored in _sys/tracer.py. */
 struct st_attach {
@@ -47,7 +48,7 @@ struct st_attach {
 	u64 period;       /* samples: nanoseconds */
 	u64 device, inode, offset; /* uprobes: the file and the place in it; device as in st_dev */
 	const char *path; /* uprobes: its real path */
-	u8 code[16];      /* uprobes: the instruction there, and what follows it */
+	u8 code[ST_CODE]; /* uprobes: the instruction there, and what follows it */
 };
 
 /* What st_tracer_run() returns for. */
@@ -67,7 +68,7 @@ struct st_link {
 struct st_location {
 	u64 device, inode, offset;
 	char *path;
-	u8 code[16];
+	u8 code[ST_CODE];
 	u32 uses;
 };
 
@@ -82,8 +83,8 @@ struct st_break {
 struct st_space {
 	u32 uses;
 	s32 pid;
-	int memory; /* /proc/PID/mem */
 	bool searched;
+	bool orphaned; /* nothing is known of its parent, whose breakpoints it has */
 	struct st_break *breaks;
 	u32 count, room;
 	u64 cave;
@@ -259,7 +260,7 @@ void st_step_forget(struct st_tracer *tracer, struct st_thread *thread);
 
 /* tracer_step_ARCH.h: step over the instruction `code` at `address`, which a breakpoint replaced. */
 enum st_stepping { ST_STEPPED, ST_IN_SLOT, ST_NOT_STEPPABLE };
-/* Emulates it, or, with a slot, prepares it there (`out`, ST_SLOT bytes) for a single step. */
+/* Emulates it, or prepares it for its slot (`out`, ST_CODE bytes) for a single step. */
 enum st_stepping st_step_start(struct st_step *step, const u8 *code, struct st_regs *regs, s32 tid, u8 *out);
 void st_step_finish(const struct st_step *step, struct st_regs *regs, s32 tid);
 /* The return address at the entry of a function. */

@@ -101,8 +101,7 @@ enum st_stepping st_step_start(struct st_step *step, const u8 *code, struct st_r
 		return ST_NOT_STEPPABLE;
 	step->absolute = (insn & 0xfe000000) == 0xd6000000; /* branches with pointer authentication */
 	step->pushes_next = step->absolute && (insn >> 21 & 3) == 1;
-	memset(out, 0, ST_SLOT);
-	memcpy(out, code, 4);
+	memcpy(out, code, ST_CODE);
 	return ST_IN_SLOT;
 }
 

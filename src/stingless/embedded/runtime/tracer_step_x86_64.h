@@ -147,8 +147,7 @@ enum st_stepping st_step_start(struct st_step *step, const u8 *code, struct st_r
 	*step = (struct st_step){.address = step->address, .slot = step->slot};
 	if (emulate(code, regs, tid))
 		return ST_STEPPED;
-	memset(out, 0x90, ST_SLOT);
-	memcpy(out, code, 16);
+	memcpy(out, code, ST_CODE);
 
 	u32 at = 0, map = 1, vvvv = 16;
 	bool word = false;

@@ -5,13 +5,13 @@
  * in the cave; the real one is kept on the thread's stack of pending returns. */
 #include "tracer.h"
 
-enum { PTRACE_CONT = 7, PTRACE_GETSIGINFO = 0x4202, PTRACE_SETSIGINFO = 0x4203 };
+enum { PTRACE_POKETEXT = 4, PTRACE_GETSIGINFO = 0x4202, PTRACE_SETSIGINFO = 0x4203 };
 
 struct st_space *st_space_create(s32 pid)
 {
 	struct st_space *space = calloc(1, sizeof *space);
 	if (space)
-		space->uses = 1, space->pid = pid, space->memory = -1;
+		space->uses = 1, space->pid = pid;
 	return space;
 }
 
@@ -37,18 +37,30 @@ void st_space_release(struct st_space *space)
 {
 	if (!space || --space->uses)
 		return;
-	if (space->memory >= 0)
-		sys6(NR_CLOSE, space->memory, 0, 0, 0, 0, 0);
 	free(space->breaks);
 	free(space);
 }
 
-/* Text is not writable: /proc/PID/mem is, for a tracer. */
-static bool write_text(struct st_space *space, s32 tid, u64 at, const void *from, usize size)
+/* Text is not writable: /proc/PID/mem is, for a tracer, also while the task runs. */
+static bool write_text(s32 tid, u64 at, const void *from, usize size)
 {
-	if (space->memory < 0)
-		space->memory = st_open_memory(tid);
-	return space->memory >= 0 && sys6(NR_PWRITE64, space->memory, (long)from, (long)size, (long)at, 0, 0) == (long)size;
+	int memory = st_open_memory(tid);
+	if (memory < 0)
+		return false;
+	bool done = sys6(NR_PWRITE64, memory, (long)from, (long)size, (long)at, 0, 0) == (long)size;
+	sys6(NR_CLOSE, memory, 0, 0, 0, 0, 0);
+	return done;
+}
+
+/* The same for a stopped task, faster. */
+static bool fill_slot(s32 tid, u64 at, const u8 *code)
+{
+	u64 words[ST_CODE / 8];
+	memcpy(words, code, sizeof words);
+	for (u32 i = 0; i < ST_CODE / 8; i++)
+		if (st_ptrace(PTRACE_POKETEXT, tid, at + i * 8, words[i]) < 0)
+			return false;
+	return true;
 }
 
 static struct st_break *find_break(struct st_space *space, u64 address)
@@ -67,7 +79,7 @@ static void insert(struct st_tracer *tracer, struct st_space *space, s32 tid, u6
 	if (!st_read_user(tid, found, address, sizeof found))
 		return;
 	bool there = !memcmp(found, ST_BREAK, sizeof found);
-	if (there ? !at || !at->active : memcmp(found, code, sizeof found) != 0)
+	if (there ? !space->orphaned && (!at || !at->active) : memcmp(found, code, sizeof found) != 0)
 		return; /* somebody else's breakpoint, or not the file's text any more */
 	if (!at) {
 		if (space->count == space->room) {
@@ -84,7 +96,7 @@ static void insert(struct st_tracer *tracer, struct st_space *space, s32 tid, u6
 		at = &space->breaks[space->count++];
 	}
 	*at = (struct st_break){address, location, true};
-	if (!there && !write_text(space, tid, address, ST_BREAK, ST_BREAK_SIZE))
+	if (!there && !write_text(tid, address, ST_BREAK, ST_BREAK_SIZE))
 		at->active = false;
 }
 
@@ -150,7 +162,8 @@ static void find_cave(struct st_space *space, s32 tid, const char *maps)
 			u32 used = 0;
 			for (u32 i = 0; i < ST_CAVE; i++)
 				used |= bytes[i];
-			if (!used && write_text(space, tid, m.end - ST_CAVE, ST_BREAK, ST_BREAK_SIZE))
+			bool inherited = space->orphaned && !memcmp(bytes, ST_BREAK, ST_BREAK_SIZE);
+			if (inherited || (!used && write_text(tid, m.end - ST_CAVE, ST_BREAK, ST_BREAK_SIZE)))
 				space->cave = m.end - ST_CAVE;
 		}
 }
@@ -176,7 +189,7 @@ void st_space_scan(struct st_tracer *tracer, struct st_space *space, s32 tid)
 			continue;
 		at->active = false;
 		if (st_read_user(tid, found, at->address, sizeof found) && !memcmp(found, ST_BREAK, sizeof found))
-			write_text(space, tid, at->address, location->code, ST_BREAK_SIZE);
+			write_text(tid, at->address, location->code, ST_BREAK_SIZE);
 	}
 	if (!wanted)
 		return;
@@ -266,7 +279,7 @@ static void give_slot(struct st_tracer *tracer, struct st_thread *thread);
 static void step_over(struct st_tracer *tracer, struct st_thread *thread, const u8 *code, struct st_regs *regs)
 {
 	struct st_space *space = thread->space;
-	u8 out[ST_SLOT];
+	u8 out[ST_CODE];
 	u32 slot = 0;
 	while (slot < ST_SLOTS && space->busy >> slot & 1)
 		slot++;
@@ -284,7 +297,7 @@ static void step_over(struct st_tracer *tracer, struct st_thread *thread, const 
 			return;
 		}
 		*st_regs_ip(regs) = thread->step.slot;
-		if (space->cave && write_text(space, thread->tid, thread->step.slot, out, ST_SLOT)) {
+		if (space->cave && fill_slot(thread->tid, thread->step.slot, out)) {
 			space->busy |= 1u << slot;
 			thread->stepping = true;
 			st_set_regs(thread->tid, regs);
@@ -297,7 +310,7 @@ static void step_over(struct st_tracer *tracer, struct st_thread *thread, const 
 		struct st_break *at = find_break(space, thread->step.address);
 		if (at) {
 			at->active = false;
-			write_text(space, thread->tid, at->address, code, ST_BREAK_SIZE);
+			write_text(thread->tid, at->address, code, ST_BREAK_SIZE);
 		}
 		st_set_regs(thread->tid, regs);
 	}

@@ -10,6 +10,9 @@ Limits:
 * A task's name, user and group as programs see them are at most 10 ms old (its own PR_SET_NAME shows at once when a
   program that asks for names was attached before the release).
 * 32-bit and x32 system calls are not seen.
+* Without CAP_SYS_ADMIN the filter needs no_new_privs: set-user-ID programs in the tree (sudo, ping) gain no privileges.
+* A task has one tracer: debuggers and strace cannot work inside the tree.
+* Programs that use shadow stacks (CET) fault on uretprobes.
 * os.wait() and waitpid(-1) in another thread would steal the tracer's events: wait for pids.
 * A probe attached while the command runs, or a sample, interrupts a thread; a few calls (epoll_wait(2) and the others of
   signal(7) that are never restarted) then fail with EINTR, as they do after SIGSTOP and SIGCONT.
@@ -27,7 +30,7 @@ from typing import TYPE_CHECKING
 from stingless._sys.tracer import Report
 from stingless._sys.tracer import Tracer as NativeTracer
 from stingless.embedded.sources.targets import target_of
-from stingless.errors import ClosedError, NotSupportedError
+from stingless.errors import ClosedError, NotSupportedError, PrivilegeError
 from stingless.events import Event
 
 if TYPE_CHECKING:
@@ -83,6 +86,12 @@ class TracedCommand:
                 self._thread = threading.Thread(target=self._trace, args=(path,), name="stingless-tracer", daemon=True)
                 self._thread.start()
         self._started.wait()
+        if self._error == errno.EPERM:
+            raise PrivilegeError(
+                f"the command {self.argv[0]!r} cannot be traced: ptrace(2) or seccomp(2) is refused here; in a container,"
+                " run it with a seccomp profile that allows them",
+                errno.EPERM,
+            )
         if self._error:
             raise OSError(self._error, os.strerror(self._error), self.argv[0])
 

@@ -1,0 +1,123 @@
+"""Start to attached, and memory: hello under stingless and under bcc."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from benchmarks.headers import headers_for
+from benchmarks.measure import BenchmarkError, Spread, Start, paired, ratio, start, table
+from tests.vm.guest import GuestError
+from tests.vm.missing import explain_missing
+from tests.vm.run import run_guest
+
+HERE = Path(__file__).parent
+PROGRAMS = HERE / "programs"
+PEER_PYTHON = "/usr/bin/python3"  # bcc is a package of Debian's own Python
+
+PEER = "bcc's python"
+Samples = dict[str, list[Start]]
+
+
+def report(pairs: int, guest_pairs: int, kernel: str) -> None:
+    """Measure on this host, then in a guest, and print a table for each."""
+    for measure in (partial(_on_host, pairs, kernel), partial(_in_guest, guest_pairs, kernel)):
+        try:
+            print(measure(), flush=True)
+        except BenchmarkError as error:
+            print(f"\nskipped: {error}", flush=True)
+
+
+def measure_start(script: str, pairs: int, peer_env: Mapping[str, str]) -> Samples:
+    """Run here, one after another: Python alone, Python with our package imported, and the script under both."""
+    hello = str(PROGRAMS / script)
+    bare, bare_import = str(PROGRAMS / "bare.py"), str(PROGRAMS / "bare_import.py")
+    subjects = {
+        "python": partial(start, [sys.executable, bare]),
+        "import": partial(start, [sys.executable, bare_import]),
+        "stingless": partial(start, [sys.executable, hello, "stingless"]),
+        PEER: partial(start, [PEER_PYTHON, bare]),
+        "bcc": partial(start, [PEER_PYTHON, hello, "bcc"], peer_env),
+    }
+    return dict(zip(subjects, paired(pairs, *subjects.values()), strict=True))
+
+
+def _on_host(pairs: int, kernel: str) -> str:
+    _require_bcc()
+    # There are no headers for every host's kernel; these do for a program that reads none of its structures.
+    _, headers = headers_for(kernel)
+    samples = measure_start("hello_tracepoint.py", pairs, {"BCC_KERNEL_SOURCE": str(headers)})
+    return _show(f"hello on a tracepoint, on the host (Linux {os.uname().release}), {pairs} pairs", samples)
+
+
+def _in_guest(pairs: int, kernel: str) -> str:
+    _require_bcc()
+    if (reason := explain_missing(kernel)) is not None:
+        raise BenchmarkError(reason)
+    fetched, headers = headers_for(kernel)
+    argv = [sys.executable, "-m", "benchmarks.start", "hello_kprobe.py", str(pairs), str(headers)]
+    env = {"PYTHONPATH": path} if (path := os.environ.get("PYTHONPATH")) else {}
+    try:
+        done = run_guest(kernel, argv, cwd=HERE.parent, env=env, timeout=120 + 120 * pairs)
+    except GuestError as error:
+        raise BenchmarkError(str(error)) from error
+    if done.returncode:
+        raise BenchmarkError(f"in the guest: {done.stderr.strip()}")
+    samples = {name: [Start(**one) for one in many] for name, many in json.loads(done.stdout).items()}
+    return _show(f"hello on a kprobe, in the guest (Linux {fetched.release}, emulated), {pairs} pairs", samples)
+
+
+def _require_bcc() -> None:
+    try:
+        done = subprocess.run([PEER_PYTHON, "-c", "import bcc"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise BenchmarkError(f"bcc needs {PEER_PYTHON}: apt-get install python3-bpfcc") from None
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1]
+        raise BenchmarkError(f"bcc cannot be imported by {PEER_PYTHON} ({reason}): apt-get install python3-bpfcc")
+
+
+def _show(title: str, samples: Samples) -> str:
+    ours, theirs = samples["stingless"], samples["bcc"]
+    measures = {
+        "start to attached, ms": (1000.0, [s.seconds for s in ours], [s.seconds for s in theirs]),
+        "CPU time of the whole run, ms": (1000.0, [s.cpu_seconds for s in ours], [s.cpu_seconds for s in theirs]),
+        "peak RSS of the script, MiB": (1 / 1024, [s.own_kib for s in ours], [s.own_kib for s in theirs]),
+        "peak RSS with its compiler, MiB": (
+            1 / 1024,
+            [s.together_kib for s in ours],
+            [s.together_kib for s in theirs],
+        ),
+    }
+    rows = [
+        [name, Spread.of(our).show(scale), Spread.of(their).show(scale), ratio(their, our).show(digits=2)]
+        for name, (scale, our, their) in measures.items()
+    ]
+    bare = [s.seconds for s in samples["python"]]
+    imported = [with_it.seconds - without for with_it, without in zip(samples["import"], bare, strict=True)]
+    notes = [
+        f"Python alone: {Spread.of(bare).show(1000)} ms for stingless's, "
+        f"{Spread.of(s.seconds for s in samples[PEER]).show(1000)} ms for bcc's",
+        f"`import stingless` over that: {Spread.of(imported).show(1000)} ms",
+    ]
+    text = table(title, ["median (least to most)", "stingless", "bcc", "bcc / stingless"], rows)
+    return "\n".join([text, "", *(f"- {note}" for note in notes)])
+
+
+def main(script: str, pairs: str, headers: str) -> None:
+    """In the guest: measure and tell the host."""
+    samples = measure_start(script, int(pairs), {"BCC_KERNEL_SOURCE": headers})
+    print(json.dumps({name: [asdict(one) for one in many] for name, many in samples.items()}))
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except BenchmarkError as error:
+        sys.exit(str(error))
