@@ -50,7 +50,10 @@ def helpers_of(spec: ObjectSpec, name: str) -> list[int]:
 
 
 def test_lines_stay_where_they_are() -> None:
-    text = "#include <net/sock.h>\nBPF_HASH(h,\n  u32,\n  u64);\nint f(void *ctx) {\n  u32 k = 1;\n  h.lookup(\n    &k);\n  return 0;\n}\n"
+    text = (
+        "#include <net/sock.h>\nBPF_HASH(h,\n  u32,\n  u64);\nint f(void *ctx) {\n  u32 k = 1;\n"
+        "  h.lookup(\n    &k);\n  return 0;\n}\n"
+    )
     body = translate_bcc(text, fields).text.partition('#line 1 "main.c"\n')[2].splitlines()
     for number, line in enumerate(text.splitlines()):
         for word in ("BPF_HASH", "u32 k", "&k", "return 0"):

@@ -169,7 +169,7 @@ def test_for_each_map_elem() -> None:
             mov_imm(6, stop_after),
             store(op.DW, 10, -16, 6),
             *ld_imm64(1, table.address),
-            *ld_imm64(2, 6, op.PSEUDO_FUNC),
+            *ld_imm64(2, 7, op.PSEUDO_FUNC),
             mov(3, 10),
             add_imm(3, -16),
             mov_imm(4, 0),
@@ -194,7 +194,7 @@ def test_for_each_map_elem() -> None:
         ]
         sum_of = [*main]
         sum_of[-1:] = [mov(0, 1), exit_()]
-        sum_of[6:8] = ld_imm64(2, 7, op.PSEUDO_FUNC)
+        sum_of[6:8] = ld_imm64(2, 8, op.PSEUDO_FUNC)
         return execute(main + callback), execute(sum_of + callback)
 
     assert walk(99) == (5, sum(n + n * 10 for n in range(1, 6)))
