@@ -82,7 +82,7 @@ def _high_water(pid: int) -> int:
 
 
 def paired(pairs: int, *subjects: Callable[[], T]) -> list[list[T]]:
-    """Call the subjects in turn, `pairs` times; once more before, uncounted, to fill caches.  A list for each subject."""
+    """Call the subjects in turn, `pairs` times, and once more before to fill caches.  A list of results each."""
     for subject in subjects:
         subject()
     rounds = [[subject() for subject in subjects] for _ in range(pairs)]

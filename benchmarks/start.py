@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,8 @@ from tests.vm.run import run_guest
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "programs"
-PEER_PYTHON = "/usr/bin/python3"  # bcc is a package of Debian's own Python
+PYTHON = "/usr/bin/python3"  # bcc is a package of Debian's own Python; ours runs under the same one
 
-PEER = "bcc's python"
 Samples = dict[str, list[Start]]
 
 
@@ -34,25 +33,32 @@ def report(pairs: int, guest_pairs: int, kernel: str) -> None:
             print(f"\nskipped: {error}", flush=True)
 
 
-def measure_start(script: str, pairs: int, peer_env: Mapping[str, str]) -> Samples:
+def measure_start(script: str, pairs: int, bcc_headers: str) -> Samples:
     """Run here, one after another: Python alone, Python with our package imported, and the script under both."""
-    hello = str(PROGRAMS / script)
-    bare, bare_import = str(PROGRAMS / "bare.py"), str(PROGRAMS / "bare_import.py")
+    hello, bare, bare_import = (str(PROGRAMS / name) for name in (script, "bare.py", "bare_import.py"))
+    ours = {"PYTHONPATH": os.pathsep.join(_home(package) for package in ("stingless", "ziglang"))}
     subjects = {
-        "python": partial(start, [sys.executable, bare]),
-        "import": partial(start, [sys.executable, bare_import]),
-        "stingless": partial(start, [sys.executable, hello, "stingless"]),
-        PEER: partial(start, [PEER_PYTHON, bare]),
-        "bcc": partial(start, [PEER_PYTHON, hello, "bcc"], peer_env),
+        "python": partial(start, [PYTHON, bare]),
+        "import": partial(start, [PYTHON, bare_import], ours),
+        "stingless": partial(start, [PYTHON, hello, "stingless"], ours),
+        "bcc": partial(start, [PYTHON, hello, "bcc"], {"BCC_KERNEL_SOURCE": bcc_headers}),
     }
     return dict(zip(subjects, paired(pairs, *subjects.values()), strict=True))
+
+
+def _home(package: str) -> str:
+    """The directory that a package that we can import is in."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise BenchmarkError(f"{package} cannot be imported by {sys.executable}: pip install 'stingless[compile]'")
+    return str(Path(spec.submodule_search_locations[0]).resolve().parent)
 
 
 def _on_host(pairs: int, kernel: str) -> str:
     _require_bcc()
     # There are no headers for every host's kernel; these do for a program that reads none of its structures.
     _, headers = headers_for(kernel)
-    samples = measure_start("hello_tracepoint.py", pairs, {"BCC_KERNEL_SOURCE": str(headers)})
+    samples = measure_start("hello_tracepoint.py", pairs, str(headers))
     return _show(f"hello on a tracepoint, on the host (Linux {os.uname().release}), {pairs} pairs", samples)
 
 
@@ -74,18 +80,19 @@ def _in_guest(pairs: int, kernel: str) -> str:
 
 
 def _require_bcc() -> None:
+    test = "import sys, bcc; assert sys.version_info >= (3, 11), 'stingless needs Python 3.11'"
     try:
-        done = subprocess.run([PEER_PYTHON, "-c", "import bcc"], capture_output=True, text=True, check=False)
+        done = subprocess.run([PYTHON, "-c", test], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise BenchmarkError(f"bcc needs {PEER_PYTHON}: apt-get install python3-bpfcc") from None
+        raise BenchmarkError(f"bcc needs {PYTHON}: apt-get install python3-bpfcc") from None
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1]
-        raise BenchmarkError(f"bcc cannot be imported by {PEER_PYTHON} ({reason}): apt-get install python3-bpfcc")
+        raise BenchmarkError(f"no bcc for {PYTHON} ({reason}): apt-get install python3-bpfcc")
 
 
 def _show(title: str, samples: Samples) -> str:
     ours, theirs = samples["stingless"], samples["bcc"]
-    measures = {
+    measures: dict[str, tuple[float, list[float], list[float]]] = {
         "start to attached, ms": (1000.0, [s.seconds for s in ours], [s.seconds for s in theirs]),
         "CPU time of the whole run, ms": (1000.0, [s.cpu_seconds for s in ours], [s.cpu_seconds for s in theirs]),
         "peak RSS of the script, MiB": (1 / 1024, [s.own_kib for s in ours], [s.own_kib for s in theirs]),
@@ -102,8 +109,7 @@ def _show(title: str, samples: Samples) -> str:
     bare = [s.seconds for s in samples["python"]]
     imported = [with_it.seconds - without for with_it, without in zip(samples["import"], bare, strict=True)]
     notes = [
-        f"Python alone: {Spread.of(bare).show(1000)} ms for stingless's, "
-        f"{Spread.of(s.seconds for s in samples[PEER]).show(1000)} ms for bcc's",
+        f"Python alone: {Spread.of(bare).show(1000)} ms",
         f"`import stingless` over that: {Spread.of(imported).show(1000)} ms",
     ]
     text = table(title, ["median (least to most)", "stingless", "bcc", "bcc / stingless"], rows)
@@ -112,7 +118,7 @@ def _show(title: str, samples: Samples) -> str:
 
 def main(script: str, pairs: str, headers: str) -> None:
     """In the guest: measure and tell the host."""
-    samples = measure_start(script, int(pairs), {"BCC_KERNEL_SOURCE": headers})
+    samples = measure_start(script, int(pairs), headers)
     print(json.dumps({name: [asdict(one) for one in many] for name, many in samples.items()}))
 
 

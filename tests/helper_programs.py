@@ -73,12 +73,12 @@ SNPRINTF = r"""
 struct { long result[8]; char text[8][64]; } out;
 #define TRY(i, format, ...) { static const char f[] = format; unsigned long long a[] = { __VA_ARGS__ }; \
     out.result[i] = bpf_snprintf(out.text[i], sizeof(out.text[i]), f, a, sizeof(a)); }
-SEC("raw_tp") int prog(void *ctx) {
-    static const char name[] = "bee";
+SEC("raw_tp") int prog(unsigned long long *ctx) {
+    unsigned long name = ctx[0]; /* the address of a string */
     TRY(0, "%d %i %u %x %X", -5, 7, 4000000000ull, 0xbeef, 0xbeef)
     TRY(1, "%ld %lld %lu %llx", -5, -6, 7, 0x1122334455667788ull)
     TRY(2, "[%5d] [%-5d] [%05d] [%08x]", 42, 42, 42, 42)
-    TRY(3, "%s %% %c|%8s|%-8s|", (unsigned long)name, 'z', (unsigned long)name, (unsigned long)name)
+    TRY(3, "%s %% %c|%8s|%-8s|", name, 'z', name, name)
     TRY(4, "%d", 0x1ffffffffull)
     TRY(5, "%-20d%-20d%-20d%-20d", 1, 2, 3, 4)
     TRY(6, "%px %x", 0x1234, 0)

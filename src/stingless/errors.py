@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import difflib
 import errno as _errno
+import heapq
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -149,13 +150,32 @@ class NotSupportedError(_OsError):
         return self.message
 
 
+def nearest(name: str, names: Sequence[str], count: int = 40) -> Sequence[str]:
+    """The `count` names that share most three-letter pieces with `name`: quick enough for all of kallsyms, for which
+    difflib takes minutes.  Fewer than 500 names are given back as they are."""
+    if len(names) < 500:
+        return names
+
+    def pieces(text: str) -> set[str]:
+        return {text[i : i + 3] for i in range(len(text) - 2)}
+
+    wanted = pieces(name)
+    ranked = []
+    for other in names:
+        if abs(len(other) - len(name)) <= max(len(name) // 2, 3):
+            theirs = pieces(other)
+            if shared := len(wanted & theirs):
+                ranked.append((shared / len(wanted | theirs), other))
+    return [other for _, other in heapq.nlargest(count, ranked)]
+
+
 class UnknownNameError(StinglessError, KeyError):
     """There is no map, function or event of that name."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str] = (), advice: str = "") -> None:
         names = sorted(set(known))
         self.name = name
-        self.near = tuple(difflib.get_close_matches(name, names, n=3, cutoff=0.5))
+        self.near = tuple(difflib.get_close_matches(name, nearest(name, names), n=3, cutoff=0.5))
         message = f"no {kind} named {name!r}"
         if self.near:
             message += f"; the nearest: {', '.join(self.near)}"

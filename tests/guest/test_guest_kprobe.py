@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,9 @@ from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, call, exit_, load, mov_imm
 from stingless.errors import AttachError, UnknownNameError
 from stingless.events import Kprobe
-from stingless.linux import host
+from stingless.linux import host, perf_link
 from stingless.linux.kernel import LinuxKernel
+from stingless.linux.maps import LinuxMap
 from stingless.linux.syscall_probe import REGISTERS
 from tests.linux_support import count, counter, of_process, program, store_value, value
 
@@ -101,3 +103,28 @@ def test_function_that_may_not_be_probed(kernel: LinuxKernel) -> None:
     name = next(word for word in forbidden if word.startswith("exc_") or word == "do_int3")
     with pytest.raises(AttachError, match="forbids a probe there"):
         kernel.attach(tested, Kprobe(name))
+
+
+def test_syscall_probes_agree_with_kprobes(kernel: LinuxKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a kernel without kprobes is given in their place, beside the real ones, at the same calls."""
+    command = kernel.spawn(["bash", "-c", "for i in 1 2 3; do (cd /; cd /nowhere; /bin/true); done 2> /dev/null; :"])
+
+    def probed(event: Kprobe, code: list[Instruction]) -> LinuxMap:
+        tested, counts = counter(kernel, ProgramType.KPROBE, code)
+        note = kernel.attach(tested, event).note
+        assert bool(note) is (perf_link.pmu_type("kprobe") is None)
+        return counts
+
+    result = [load(op.DW, 7, 1, REGS.result), *store_value(7)]
+    wanted = [
+        (Kprobe(f"sys_{name}", ret=ret), count()) for name in ("clone", "chdir", "execve") for ret in (False, True)
+    ]
+    wanted += [(Kprobe("sys_chdir", ret=True), result), (Kprobe("sys_clone", ret=True), result)]
+    real = [probed(*each) for each in wanted]
+    monkeypatch.setattr(perf_link, "pmu_type", lambda name: None)
+    made = [probed(*each) for each in wanted]
+    command.release()
+    assert command.wait(120) == 0
+    assert [value(counts) for counts in made] == [value(counts) for counts in real]
+    assert value(made[2]) >= 6  # a shell may try a directory that is not there twice
+    assert value(made[6]) == (1 << 64) - errno.ENOENT

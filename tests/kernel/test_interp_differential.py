@@ -255,3 +255,37 @@ def test_raw_tracepoint_arguments(kernels: tuple[LinuxKernel, EmbeddedKernel]) -
     spec = ProgramSpec("raw", "raw_tp", ProgramType.RAW_TRACEPOINT, encode(code))
     ctx = struct.pack("<2Q", 40, 1000)
     assert result_of(kernels[1], spec, None, ctx) == result_of(kernels[0], spec, None, ctx)
+
+
+@pytest.mark.parametrize("type", [ProgramType.SOCKET_FILTER, ProgramType.SCHED_CLS])
+def test_socket_buffer_context_is_given_and_taken_back(
+    kernels: tuple[LinuxKernel, EmbeddedKernel], type: ProgramType
+) -> None:
+    """mark, priority and cb go in and, changed, come out."""
+    code = [
+        Instruction(op.LDX | op.MEM | op.W, 0, 1, 48),
+        Instruction(op.ALU64 | op.ADD | op.K, 0, imm=5),
+        Instruction(op.STX | op.MEM | op.W, 1, 0, 52),
+        exit_(),
+    ]
+    ctx = bytearray(192)
+    struct.pack_into("<I", ctx, 48, 1000)
+    spec = ProgramSpec("context", "tc", type, encode(code))
+    frame = bytes(12) + b"\x08\x00" + bytes(46)
+    linux, embedded = (result_of(kernel, spec, frame, bytes(ctx)) for kernel in kernels)
+    assert isinstance(linux, tuple) and isinstance(embedded, tuple)
+    assert embedded[:2] == linux[:2]
+    assert embedded[2][48:68] == linux[2][48:68] == struct.pack("<5I", 1000, 1005, 0, 0, 0)
+
+
+def test_syscall_program_writes_its_context(kernels: tuple[LinuxKernel, EmbeddedKernel]) -> None:
+    code = [
+        Instruction(op.LDX | op.MEM | op.W, 0, 1, 4),
+        Instruction(op.ALU64 | op.MUL | op.K, 0, imm=3),
+        Instruction(op.STX | op.MEM | op.W, 1, 0, 0),
+        exit_(),
+    ]
+    spec = ProgramSpec("syscall", "syscall.s", ProgramType.SYSCALL, encode(code))
+    ctx = struct.pack("<2I", 1, 14)
+    linux, embedded = (result_of(kernel, spec, None, ctx) for kernel in kernels)
+    assert embedded == linux == (42, b"", struct.pack("<2I", 42, 14))

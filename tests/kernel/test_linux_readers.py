@@ -129,6 +129,7 @@ def our_lines(reader: trace_pipe.TracePipe, wanted: int) -> list[str]:
     end = time.monotonic() + 10
     while len(found) < wanted and time.monotonic() < end:
         line = reader.readline(200)
+        print(line)  # shown when a test fails
         if line is not None and f"-{os.getpid()} " in line:
             found.append(line)
     return found

@@ -27,7 +27,7 @@ from stingless.linux import host, scope
 from stingless.linux.kernel import LinuxKernel
 from stingless.linux.maps import LinuxMap
 from stingless.linux.perf_link import pmu_type
-from stingless.linux.syscall_probe import REGISTERS
+from stingless.linux.syscall_probe import REGISTERS, rewritten
 from stingless.obj.spec import MapSpec
 from stingless.syscalls import number_of
 from tests.linux_support import COUNTS, IS_ROOT, count, output, program, store_value, value
@@ -205,3 +205,17 @@ def test_a_probe_that_is_closed_sees_no_more(kernel: LinuxKernel) -> None:
     command.release()
     assert command.wait(60) == 0
     assert value(counts) == 0
+
+
+@pytest.mark.parametrize("machine", sorted(REGISTERS))
+@pytest.mark.parametrize(
+    "event",
+    [Kprobe("sys_clone"), Kprobe("sys_clone", ret=True), Kprobe("__do_sys_chdir"), Kprobe("sys_chdir", ret=True)],
+)
+def test_the_form_for_each_machine_verifies(kernel: LinuxKernel, machine: str, event: Kprobe) -> None:
+    """Bytecode is the same everywhere: only offsets differ."""
+    regs = REGISTERS[machine]
+    body = [load(op.DW, 7, 1, offset) for offset in range(0, regs.size, 8)]
+    spec = program(ProgramType.KPROBE, [mov(6, 1), *body, *output(Helper.perf_event_output, 1)], "events")
+    events = kernel.create_map(MapSpec("events", MapType.PERF_EVENT_ARRAY, 4, 4, 0))
+    kernel.load_program(rewritten(spec, event, 1234, machine), {"events": events}).close()

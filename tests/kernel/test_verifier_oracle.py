@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from stingless.errors import LoadError, VerifierError
 from stingless.kernel import Map
 from stingless.linux.kernel import LinuxKernel
 from stingless.obj.spec import ProgramSpec
-from tests.kernel.verifier_programs import MAPS, TYPES, random_program
+from tests.kernel.verifier_programs import MAPS, TYPES, branchy_program, random_program
 
 HELPERS = frozenset(SIGNATURES)
 COUNT = 2000
@@ -40,15 +40,16 @@ def text(spec: ProgramSpec) -> str:
 
 
 @needs_root
-def test_linux_accepts_what_we_accept(linux: LinuxKernel) -> None:
+@pytest.mark.parametrize(("make", "count"), [(random_program, COUNT), (branchy_program, COUNT // 4)])
+def test_linux_accepts_what_we_accept(linux: LinuxKernel, make: Callable[[int], ProgramSpec], count: int) -> None:
     maps: dict[ProgramType, dict[str, Map]] = {}
     shared: dict[str, Map] = {name: linux.create_map(spec) for name, spec in MAPS.items()}
     for type_ in set(TYPES):
         # A program array belongs to the type of the first program that uses it.
         maps[type_] = {**shared, "progs": linux.create_map(MAPS["progs"])}
     accepted = 0
-    for seed in range(FIRST, FIRST + COUNT):
-        spec = random_program(seed)
+    for seed in range(FIRST, FIRST + count):
+        spec = make(seed)
         try:
             verify(spec, MAPS, HELPERS)
         except VerifierError:
@@ -60,7 +61,7 @@ def test_linux_accepts_what_we_accept(linux: LinuxKernel) -> None:
             log = error.log if isinstance(error, VerifierError) else str(error)
             pytest.fail(f"seed {seed}, {spec.type.name}: we accept, Linux does not\n{text(spec)}\n{log[-2000:]}")
     # Programs that are all refused would show nothing.
-    assert accepted > COUNT // 8
+    assert accepted > count // 8
 
 
 _RUN = """

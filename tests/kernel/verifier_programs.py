@@ -618,3 +618,81 @@ class Writer:
 
 def random_program(seed: int) -> ProgramSpec:
     return Writer(random.Random(seed)).program()
+
+
+def branchy_program(seed: int) -> ProgramSpec:
+    """Many ways that meet again with registers and stack slots of different content, which decide at the end what
+    memory is accessed: a verifier that takes one state for another one accepts what it must not."""
+    rng = random.Random(seed)
+    writer = Writer(rng)
+    writer.type = ProgramType.KPROBE
+    emit = writer.emit
+    emit(mov(6, 1), store(op.DW, 10, -48, 6))
+    slots = (-8, -16, -24)
+    for off in slots:
+        emit(store_imm(op.DW, 10, off, rng.choice((0, 4))))
+    for reg in (7, 8, 9):
+        emit(mov_imm(reg, rng.choice((0, 1, 8))))
+
+    def change() -> None:
+        a, b = rng.choice((7, 8, 9)), rng.choice((7, 8, 9))
+        slot = rng.choice(slots)
+        what = rng.randrange(12)
+        if what == 0:
+            emit(mov_imm(a, rng.choice((0, 2, 8, 16, 60))))
+        elif what == 1:
+            emit(mov(a, b))
+        elif what == 2:
+            emit(add_imm(a, rng.choice((1, 4, -1))))
+        elif what == 3:
+            emit(Instruction(op.ALU64 | rng.choice((op.AND, op.OR, op.XOR, op.ADD)) | op.X, a, b))
+        elif what == 4:
+            emit(Instruction(op.ALU64 | op.AND | op.K, a, imm=rng.choice((3, 7, 31))))
+        elif what == 5:
+            emit(store(op.DW, 10, slot, a))
+        elif what == 6:
+            emit(load(op.DW, a, 10, slot))
+        elif what == 7:
+            emit(store_imm(rng.choice((op.B, op.W)), 10, slot, rng.choice((0, 0, 5))))
+        elif what == 8:
+            emit(load(rng.choice((op.B, op.W)), a, 10, slot + rng.choice((0, 0, 4))))
+        elif what == 9:
+            emit(load(op.B, a, 6, 0))
+        elif what == 10:
+            emit(Instruction(op.JMP | rng.choice(_JUMPS) | op.K, a, 0, 1, rng.choice((0, 2, 8, 60))))
+            emit(mov_imm(b, rng.choice((0, 4))))
+        else:
+            emit(Instruction(rng.choice((op.JMP, op.JMP32)) | rng.choice(_JUMPS) | op.X, a, b, 1), mov_imm(a, 1))
+
+    def changes() -> None:
+        for _ in range(rng.randrange(1, 3)):
+            change()
+
+    for _ in range(rng.randrange(2, 9)):
+        emit(load(op.DW, 3, 6, 8))
+        at = len(writer.insns)
+        emit(jump(op.JEQ, 3, 0, 0))
+        changes()
+        if rng.random() < 0.5:
+            end = len(writer.insns)
+            emit(Instruction(op.JMP | op.JA))
+            writer.insns[at] = writer.insns[at]._replace(off=len(writer.insns) - at - 1)
+            changes()
+            writer.insns[end] = writer.insns[end]._replace(off=len(writer.insns) - end - 1)
+        else:
+            writer.insns[at] = writer.insns[at]._replace(off=len(writer.insns) - at - 1)
+    emit(store_imm(op.DW, 10, -32, 0), mov(2, 10), add_imm(2, -32))
+    writer.map(1, "array")
+    emit(call(Helper.map_lookup_elem), jump(op.JNE, 0, 0, 2), mov_imm(0, 0), exit_())
+    index = rng.choice((7, 8, 9, 0))
+    if index == 0:
+        index = 7
+        emit(load(op.DW, 7, 10, rng.choice(slots)))
+    if rng.random() < 0.3:
+        emit(
+            jump(rng.choice((op.JLT, op.JSLT)), rng.choice((7, 8, 9)), rng.choice((8, 30, 64)), 2),
+            mov_imm(0, 0),
+            exit_(),
+        )
+    emit(Instruction(op.ALU64 | op.ADD | op.X, 0, index), load(op.B, 0, 0, 0), exit_())
+    return ProgramSpec("branchy", "branchy", writer.type, encode(writer.insns), map_refs=tuple(writer.refs))

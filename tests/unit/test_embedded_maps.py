@@ -6,6 +6,7 @@ import errno
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -90,12 +91,12 @@ def test_hash_is_a_dict(steps: list[tuple[object, ...]]) -> None:
             key, value, flag = arguments
             assert isinstance(key, bytes) and isinstance(value, bytes) and isinstance(flag, int)
             expected = model_update(model, 8, key, value, flag)
-            assert outcome(lambda k=key, v=value, f=flag: map.update(k, v, f)) == expected  # type: ignore[misc]
+            assert outcome(partial(map.update, key, value, flag)) == expected
         elif name == "delete":
             (key,) = arguments
             assert isinstance(key, bytes)
             expected = None if model.pop(key, None) is not None else errno.ENOENT
-            assert outcome(lambda k=key: map.delete(k)) == expected  # type: ignore[misc]
+            assert outcome(partial(map.delete, key)) == expected
         elif name == "lookup":
             (key,) = arguments
             assert isinstance(key, bytes)
@@ -123,7 +124,7 @@ def test_array_is_a_list(steps: list[tuple[int, bytes, int]]) -> None:
             expected = errno.EEXIST
         else:
             model[index] = value
-        assert outcome(lambda k=key, v=value, f=flag: map.update(k, v, f)) == expected  # type: ignore[misc]
+        assert outcome(partial(map.update, key, value, flag)) == expected
         assert map.lookup(key) == (model[index] if index < 8 else None)
     assert [value for _, value in map.items()] == model
     assert walked(map) == [i.to_bytes(4, "little") for i in range(8)]
@@ -132,7 +133,9 @@ def test_array_is_a_list(steps: list[tuple[int, bytes, int]]) -> None:
     map.close()
 
 
-prefixes = st.tuples(st.integers(0, 32), st.sampled_from([0x0A000000, 0x0A010000, 0x0A010203, 0xC0A80000, 0, 0xFFFFFFFF]))
+prefixes = st.tuples(
+    st.integers(0, 32), st.sampled_from([0x0A000000, 0x0A010000, 0x0A010203, 0xC0A80000, 0, 0xFFFFFFFF])
+)
 
 
 @settings(max_examples=100, deadline=None)
@@ -152,11 +155,11 @@ def test_longest_prefix(steps: list[tuple[bool, tuple[int, int]]], asked: list[t
             map.update(packed(length, address), value)
             model[network] = value
         elif insert:
-            assert outcome(lambda k=packed(length, address): map.update(k, bytes(4))) == errno.ENOSPC  # type: ignore[misc]
+            assert outcome(partial(map.update, packed(length, address), bytes(4))) == errno.ENOSPC
         else:
             expected = None if model.pop(network, None) else errno.ENOENT
-            assert outcome(lambda k=packed(length, address): map.delete(k)) == expected  # type: ignore[misc]
-    for length, address in asked + [(32, 0x0A010203)]:
+            assert outcome(partial(map.delete, packed(length, address))) == expected
+    for length, address in [*asked, (32, 0x0A010203)]:
         lengths = [n for n in range(length, -1, -1) if (n, address >> (32 - n)) in model]
         expected_value = model[lengths[0], address >> (32 - lengths[0])] if lengths else None
         assert map.lookup(packed(length, address)) == expected_value
@@ -168,14 +171,16 @@ def test_longest_prefix(steps: list[tuple[bool, tuple[int, int]]], asked: list[t
 
 @pytest.mark.parametrize("type", [T.QUEUE, T.STACK])
 @settings(max_examples=60, deadline=None)
-@given(steps=st.lists(st.one_of(st.integers(1, 1000), st.sampled_from(["pop", "peek"])), max_size=40), force=st.booleans())
+@given(
+    steps=st.lists(st.one_of(st.integers(1, 1000), st.sampled_from(["pop", "peek"])), max_size=40), force=st.booleans()
+)
 def test_queue_and_stack(type: MapType, steps: list[int | str], force: bool) -> None:
     map, model = make(type, 0, 4, 5), list[bytes]()
     for step in steps:
         if isinstance(step, int):
             value = step.to_bytes(4, "little")
             full = len(model) == 5
-            result = outcome(lambda v=value: map.update(b"", v, BPF_EXIST if force else BPF_ANY))  # type: ignore[misc]
+            result = outcome(partial(map.update, b"", value, BPF_EXIST if force else BPF_ANY))
             assert result == (errno.E2BIG if full and not force else None)
             if full and force:
                 model.pop(0)
@@ -323,7 +328,12 @@ def test_access_flags(kernel: EmbeddedKernel) -> None:
 
 def test_wrong_sizes(kernel: EmbeddedKernel) -> None:
     map = kernel.create_map(MapSpec("m", T.HASH, 4, 4, 1))
-    for action in (lambda: map.lookup(b"x"), lambda: map.update(b"x", bytes(4)), lambda: map.delete(b"x")):
+    actions: list[Callable[[], object]] = [
+        lambda: map.lookup(b"x"),
+        lambda: map.update(b"x", bytes(4)),
+        lambda: map.delete(b"x"),
+    ]
+    for action in actions:
         with pytest.raises(MapError, match="a key has 4 bytes, not 1"):
             action()
     with pytest.raises(MapError, match="a value has 4 bytes, not 1"):
@@ -335,7 +345,12 @@ def test_record_maps_have_no_entries(kernel: EmbeddedKernel, type: MapType) -> N
     spec = MapSpec("m", type, 0, 0, 4096) if type is T.RINGBUF else MapSpec("m", type, 4, 4, 2)
     map = kernel.create_map(spec)
     key, value = bytes(spec.key_size), bytes(spec.value_size)
-    for action in (lambda: map.lookup(key), lambda: map.update(key, value), lambda: list(map.items())):
+    actions: list[Callable[[], object]] = [
+        lambda: map.lookup(key),
+        lambda: map.update(key, value),
+        lambda: list(map.items()),
+    ]
+    for action in actions:
         with pytest.raises(MapError, match="no such operation"):
             action()
 
@@ -354,6 +369,8 @@ def test_program_array(kernel: EmbeddedKernel) -> None:
     assert outcome(lambda: table.update(b"\2\0\0\0", fd)) == errno.E2BIG
     table.delete(bytes(4))
     assert table.lookup(bytes(4)) is None
+    xdp.close()
+    assert outcome(lambda: table.update(bytes(4), fd)) == errno.EBADF
     with pytest.raises(KeyError):
         table.delete(bytes(4))
 

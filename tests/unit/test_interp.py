@@ -12,7 +12,24 @@ from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, call, encode, exit_, ld_imm64, load, mov, mov_imm, store
 
 M32, M64 = (1 << 32) - 1, (1 << 64) - 1
-VALUES = [0, 1, 2, 3, 31, 63, 0x7F, 0x80, 0xFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, M32, 1 << 32, 0x123456789ABCDEF0]
+VALUES = [
+    0,
+    1,
+    2,
+    3,
+    31,
+    63,
+    0x7F,
+    0x80,
+    0xFF,
+    0x8000,
+    0xFFFF,
+    0x7FFFFFFF,
+    0x80000000,
+    M32,
+    1 << 32,
+    0x123456789ABCDEF0,
+]
 VALUES += [(1 << 63) - 1, 1 << 63, M64 - 1, M64]
 IMMS = [0, 1, -1, 2, 7, 31, 63, 0x7FFFFFFF, -0x80000000, -3, 0x1234]
 
@@ -84,7 +101,9 @@ def test_signed_division(cls: int) -> None:
             assert binary(cls | op.MOD | op.X, a, b, off=1) == remainder & mask, (hex(a), hex(b))
 
 
-@pytest.mark.parametrize(("cls", "from_bits"), [(op.ALU, 8), (op.ALU, 16), (op.ALU64, 8), (op.ALU64, 16), (op.ALU64, 32)])
+@pytest.mark.parametrize(
+    ("cls", "from_bits"), [(op.ALU, 8), (op.ALU, 16), (op.ALU64, 8), (op.ALU64, 16), (op.ALU64, 32)]
+)
 def test_sign_extending_moves(cls: int, from_bits: int) -> None:
     mask = M64 if cls == op.ALU64 else M32
     for value in VALUES:
@@ -160,7 +179,13 @@ def test_loads_and_stores(size: int) -> None:
             assert execute([extend, exit_()], memory) == signed(expected, width * 8) & M64
     mask = (1 << width * 8) - 1
     for value in VALUES:
-        code = [*ld_imm64(1, value), mov_imm(2, -1), store(op.DW, 10, -8, 2), store(size, 10, -8, 1), load(op.DW, 0, 10, -8)]
+        code = [
+            *ld_imm64(1, value),
+            mov_imm(2, -1),
+            store(op.DW, 10, -8, 2),
+            store(size, 10, -8, 1),
+            load(op.DW, 0, 10, -8),
+        ]
         assert execute([*code, exit_()]) == M64 ^ mask ^ (value & mask)
     for imm in IMMS:
         code = [mov_imm(2, 0), store(op.DW, 10, -8, 2), Instruction(op.ST | op.MEM | size, 10, 0, -8, imm)]

@@ -1,4 +1,4 @@
-"""Events of real commands through the embedded kernel's ptrace source: no root, no kernel feature but ptrace and seccomp."""
+"""Events of real commands through the embedded kernel's ptrace source: no root needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tracer_target import KPROBE, PERF_EVENT, RAW_TRACEPOINT, TRACEPOINT, array, build, keep, program, read, values_of
 
 from stingless._gen.uapi import Helper
 from stingless.asm import opcodes as op
@@ -26,6 +25,18 @@ from stingless.embedded.maps import EmbeddedMap
 from stingless.errors import AttachError, NotSupportedError
 from stingless.events import Event, Kprobe, PerfEvent, RawTracepoint, Tracepoint, Uprobe
 from stingless.syscalls import number_of
+from tests.tracer_target import (
+    KPROBE,
+    PERF_EVENT,
+    RAW_TRACEPOINT,
+    TRACEPOINT,
+    array,
+    build,
+    keep,
+    program,
+    read,
+    values_of,
+)
 
 PYTHON = os.path.realpath(sys.executable)
 X86 = os.uname().machine == "x86_64"
@@ -39,7 +50,7 @@ def kernel() -> Iterator[EmbeddedKernel]:
 
 def count(kernel: EmbeddedKernel, event: Event) -> EmbeddedMap:
     """Count an event from now on."""
-    kind = {Kprobe: KPROBE, Tracepoint: TRACEPOINT, RawTracepoint: RAW_TRACEPOINT}[type(event)]  # type: ignore[index]
+    kind = {Kprobe: KPROBE, Tracepoint: TRACEPOINT, RawTracepoint: RAW_TRACEPOINT}[type(event)]
     counted = array(kernel)
     kernel.attach(program(kernel, kind, counted), event)
     return counted
@@ -200,9 +211,8 @@ def test_kprobe_registers(kernel: EmbeddedKernel, function: str) -> None:
             body += [load(op.DW, 3, 6, di), add_imm(3, offset), *read(Helper.probe_read_kernel, 8, index)]
     kernel.attach(program(kernel, KPROBE, entry, body), Kprobe(function))
     kernel.attach(program(kernel, KPROBE, ret, keep(ax, 1)), Kprobe(function, ret=True))
-    command = kernel.spawn([PYTHON, "-S", "-c", "import os\ntry: os.kill(os.getpid(), 63)\nexcept OSError: pass"])
-    os_ignores = "import os, signal; signal.signal(63, signal.SIG_IGN); os.kill(os.getpid(), 63)"
-    command.argv = (PYTHON, "-S", "-c", os_ignores)  # type: ignore[attr-defined]
+    ignores = "import os, signal; signal.signal(63, signal.SIG_IGN); os.kill(os.getpid(), 63)"
+    command = kernel.spawn([PYTHON, "-S", "-c", ignores])
     command.release()
     assert command.wait(30) == 0
     assert values_of(entry) == (1, command.pid, 63)
@@ -454,7 +464,7 @@ def _descendants(pid: int) -> set[int]:
 HOLDER = """
 import sys, os, time
 sys.path[:0] = {path!r}
-from tracer_target import *
+from tests.tracer_target import *
 from stingless.events import Kprobe
 kernel = EmbeddedKernel()
 kernel.attach(program(kernel, KPROBE, array(kernel)), Kprobe("sys_getppid"))
@@ -489,7 +499,8 @@ def _alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("name", "error"), [("no-such-command-here", errno.ENOENT), ("/no/such/file", errno.ENOENT), ("/etc/passwd", errno.EACCES)]
+    ("name", "error"),
+    [("no-such-command-here", errno.ENOENT), ("/no/such/file", errno.ENOENT), ("/etc/passwd", errno.EACCES)],
 )
 def test_what_cannot_be_executed(kernel: EmbeddedKernel, name: str, error: int) -> None:
     count(kernel, Kprobe("sys_getppid"))
@@ -541,6 +552,23 @@ def test_attached_without_a_command(kernel: EmbeddedKernel) -> None:
 )
 def test_what_cannot_be_attached_to(kernel: EmbeddedKernel, event: Event, message: str) -> None:
     kinds = {Kprobe: KPROBE, Uprobe: KPROBE, Tracepoint: TRACEPOINT, RawTracepoint: RAW_TRACEPOINT}
-    kind = kinds.get(type(event), PERF_EVENT)  # type: ignore[arg-type]
+    kind = kinds.get(type(event), PERF_EVENT)
     with pytest.raises(AttachError, match=message):
         kernel.attach(program(kernel, kind, array(kernel)), event)
+
+
+@pytest.mark.skipif(
+    not os.access("/sys/kernel/tracing/events/sched/sched_process_exec/format", os.R_OK),
+    reason="reads the formats in tracefs: needs it mounted at /sys/kernel/tracing and root",
+)
+@pytest.mark.parametrize("name", ["sched_process_exec", "sched_process_fork", "sched_process_exit"])
+def test_scheduler_records_are_those_of_this_kernel(kernel: EmbeddedKernel, name: str) -> None:
+    pattern = re.compile(r"field:(.*);\toffset:(\d+);\tsize:(\d+);")
+    theirs = Path(f"/sys/kernel/tracing/events/sched/{name}/format").read_text()
+    if "char parent_comm[16]" in theirs:
+        pytest.skip("an older kernel's layout")
+    ours = kernel.tracepoint_format("sched", name)
+    assert [each[0].split()[-1] for each in pattern.findall(ours)] == [
+        each[0].split()[-1] for each in pattern.findall(theirs)
+    ]
+    assert [each[1:] for each in pattern.findall(ours)] == [each[1:] for each in pattern.findall(theirs)]

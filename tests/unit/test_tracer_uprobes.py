@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tracer_target import KPROBE, array, build, keep, offset_of, program, read, values_of
 
 from stingless._gen.uapi import Helper
 from stingless.asm import opcodes as op
@@ -20,6 +19,7 @@ from stingless.asm.instruction import load
 from stingless.embedded.kernel import EmbeddedKernel
 from stingless.embedded.maps import EmbeddedMap
 from stingless.events import Uprobe
+from tests.tracer_target import KPROBE, array, build, keep, offset_of, program, read, values_of
 
 X86 = os.uname().machine == "x86_64"
 # Offsets in struct pt_regs: first argument, return value, program counter, stack pointer.
@@ -65,7 +65,9 @@ def run(kernel: EmbeddedKernel, *argv: str) -> int:
 @pytest.mark.parametrize("first", ["", '__asm__ volatile("" :: "r"(weight));'])
 def test_threads_miss_nothing(kernel: EmbeddedKernel, tmp_path: Path, first: str) -> None:
     """With `first`, the probed instruction is no simple one, and more threads want to step over it than have room."""
-    target = build(tmp_path, THREADS.replace("NOINLINE u64 work(u64 x) {", f"u64 weight; NOINLINE u64 work(u64 x) {{ {first}"))
+    target = build(
+        tmp_path, THREADS.replace("NOINLINE u64 work(u64 x) {", f"u64 weight; NOINLINE u64 work(u64 x) {{ {first}")
+    )
     entered, returned = probe(kernel, target, "work"), probe(kernel, target, "work", ret=True)
     assert run(kernel, str(target)) == 0
     assert values_of(entered) == values_of(returned) == (3200,)
@@ -97,7 +99,7 @@ def test_arguments_results_and_addresses(kernel: EmbeddedKernel, tmp_path: Path)
     assert caller < ip < caller + 64  # where it returns to
 
 
-# Functions whose first instruction cannot simply run elsewhere, or that are emulated.  `f` gets 5 in its first argument.
+# Functions whose first instruction cannot simply run elsewhere, or is emulated.  `f` gets 5 in its first argument.
 STEPS = {
     "push": "push %rbx\n pop %rbx\n lea 1(%rdi), %rax\n ret",
     "push_r12": "push %r12\n pop %r12\n mov %rdi, %rax\n ret",
@@ -146,17 +148,18 @@ __asm__(".data\\nvalue: .quad 0x1122334455667777\\npointer: .quad other\\npointe
 char buffer[64];
 static void run(void)
 {
-	for (int i = 0; i < 3; i++) {
-		u64 result, bx = 0xb, r12 = 0xc, si = 0x51, flags = 0, sp_before, sp_after;
-		__asm__ volatile("mov %%rsp, %[before]\\n\\tmov $5, %%edi\\n\\tmov $0x77, %%eax\\n\\tlea buffer, %%r8\\n\\tmov $9, %%ecx\\n\\t"
-				 "REPEATS test %%edi, %%edi\\n\\tcall f\\n\\tmov %%rsp, %[after]"
-				 : "=a"(result), "+b"(bx), "+S"(si), [before] "=&r"(sp_before), [after] "=&r"(sp_after)
-				 : : "rdi", "rcx", "rdx", "r8", "r9", "r10", "r11", "r14", "xmm0", "memory", "cc");
-		print(result);
-		print(bx);
-		print(si);
-		print(sp_before - sp_after);
-	}
+        for (int i = 0; i < 3; i++) {
+                u64 result, bx = 0xb, r12 = 0xc, si = 0x51, flags = 0, sp_before, sp_after;
+                __asm__ volatile("mov %%rsp, %[before]\\n\\tmov $5, %%edi\\n\\tmov $0x77, %%eax\\n\\t"
+                                 "lea buffer, %%r8\\n\\tmov $9, %%ecx\\n\\tREPEATS test %%edi, %%edi\\n\\t"
+                                 "call f\\n\\tmov %%rsp, %[after]"
+                                 : "=a"(result), "+b"(bx), "+S"(si), [before] "=&r"(sp_before), [after] "=&r"(sp_after)
+                                 : : "rdi", "rcx", "rdx", "r8", "r9", "r10", "r11", "r14", "xmm0", "memory", "cc");
+                print(result);
+                print(bx);
+                print(si);
+                print(sp_before - sp_after);
+        }
 }
 /* On a stack whose address is the same in every run: flags depend on it. */
 void entry(void) { start_thread(0, run); join_thread(0); finish(0); }
@@ -223,11 +226,21 @@ def test_jumping_out_of_functions(kernel: EmbeddedKernel, tmp_path: Path) -> Non
         static u64 rounds;
         NOINLINE u64 inner(u64 n) { __asm__ volatile("" : "+r"(n)); if (n & 1) __builtin_longjmp(place, 1); return n; }
         NOINLINE u64 outer(u64 n) { __asm__ volatile("" : "+r"(n)); return inner(n) + 1; }
-        NOINLINE u64 round_(u64 n) { if (__builtin_setjmp(place)) return 1; n = outer(n); __asm__ volatile("" : "+r"(n)); return n; }
+        NOINLINE u64 round_(u64 n)
+        {
+            if (__builtin_setjmp(place))
+                return 1;
+            n = outer(n);
+            __asm__ volatile("" : "+r"(n));
+            return n;
+        }
         void entry(void) { for (rounds = 0; rounds < 50; rounds++) round_(rounds); finish(rounds != 50); }
         """,
     )
-    maps = {name: (probe(kernel, target, name), probe(kernel, target, name, ret=True)) for name in ("inner", "outer", "round_")}
+    maps = {
+        name: (probe(kernel, target, name), probe(kernel, target, name, ret=True))
+        for name in ("inner", "outer", "round_")
+    }
     assert run(kernel, str(target)) == 0
     assert {name: (values_of(a)[0], values_of(b)[0]) for name, (a, b) in maps.items()} == {
         "inner": (50, 25),
@@ -304,7 +317,9 @@ open(sys.argv[1], "w").write(str(hits))
 
 
 def _libc(python: str) -> Path | None:
-    text = subprocess.run([python, "-c", "print(open('/proc/self/maps').read())"], capture_output=True, text=True, check=True)
+    text = subprocess.run(
+        [python, "-c", "print(open('/proc/self/maps').read())"], capture_output=True, text=True, check=True
+    )
     for line in text.stdout.splitlines():
         name = line.split(" ")[-1]
         if "/libc.so" in name or "/libc-" in name or "/ld-musl" in name:
@@ -339,7 +354,8 @@ def test_libraries_are_probed_when_mapped(kernel: EmbeddedKernel) -> None:
     entered, returned = array(kernel), array(kernel, 2)
     kernel.attach(program(kernel, KPROBE, entered), event)
     kernel.attach(
-        program(kernel, KPROBE, returned, keep(RESULT, 1)), Uprobe(event.path, event.offset, ret=True, symbol=event.symbol)
+        program(kernel, KPROBE, returned, keep(RESULT, 1)),
+        Uprobe(event.path, event.offset, ret=True, symbol=event.symbol),
     )
     once = [python, "-S", "-c", "import os; [os.getppid() for _ in range(10)]"]
     assert run(kernel, python, "-S", "-c", f"import subprocess; [subprocess.check_call({once}) for _ in range(3)]") == 0
@@ -401,8 +417,9 @@ def test_only_the_named_process(kernel: EmbeddedKernel, tmp_path: Path) -> None:
 def test_dynamic_library_loaded_late(kernel: EmbeddedKernel, tmp_path: Path) -> None:
     (tmp_path / "plug.c").write_text("int plug(int x) { return x * 2; }")
     (tmp_path / "host.c").write_text(
-        '#include <dlfcn.h>\nint main(int c, char **v) { void *h = dlopen(v[1], RTLD_NOW);'
-        ' int (*f)(int) = (int (*)(int))dlsym(h, "plug"); int n = 0; for (int i = 0; i < 40; i++) n += f(i); return n != 1560; }'
+        "#include <dlfcn.h>\nint main(int c, char **v) { void *h = dlopen(v[1], RTLD_NOW);"
+        ' int (*f)(int) = (int (*)(int))dlsym(h, "plug"); int n = 0;'
+        " for (int i = 0; i < 40; i++) n += f(i); return n != 1560; }"
     )
     library, host = tmp_path / "plug.so", tmp_path / "host"
     subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, tmp_path / "plug.c"], check=True)
@@ -432,7 +449,8 @@ def test_a_faulting_instruction_faults_in_its_place(kernel: EmbeddedKernel, tmp_
         """,
     )
     entered = probe(kernel, target, "f")
-    assert run(kernel, python, "-S", "-c", f"import subprocess; raise SystemExit(-subprocess.call([{str(target)!r}]))") == 11
+    assert (
+        run(kernel, python, "-S", "-c", f"import subprocess; raise SystemExit(-subprocess.call([{str(target)!r}]))")
+        == 11
+    )
     assert values_of(entered) == (1,)
-
-

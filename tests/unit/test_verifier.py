@@ -186,15 +186,17 @@ def test_too_many_instructions() -> None:
 
 
 def test_map_references_must_fit() -> None:
-    code = encode([*ld_imm64(1, 0, 1), *OK])
-    for refs, words in (
-        ((MapRef(0, "none"),), "there is not"),
-        ((MapRef(1, "hash"),), "loads no 64-bit immediate"),
-        ((MapRef(9, "hash"),), "loads no 64-bit immediate"),
-        ((MapRef(0, "hash"), MapRef(0, "array")), "two maps"),
-        ((MapRef(0, "hash", 0),), "no fixed address"),
-        ((MapRef(0, "data", 32),), "value_size=32 off=32"),
+    for source, refs, words in (
+        (1, (MapRef(0, "none"),), "there is not"),
+        (1, (MapRef(1, "hash"),), "loads no 64-bit immediate"),
+        (1, (MapRef(9, "hash"),), "loads no 64-bit immediate"),
+        (1, (MapRef(0, "hash"), MapRef(0, "array")), "two maps"),
+        (2, (MapRef(0, "hash"),), "disagree on what is loaded"),
+        (1, (MapRef(0, "data", 0),), "disagree on what is loaded"),
+        (2, (MapRef(0, "hash", 0),), "no fixed address"),
+        (2, (MapRef(0, "data", 32),), "value_size=32 off=32"),
     ):
+        code = encode([*ld_imm64(1, 0, source), *OK])
         with pytest.raises(VerifierError) as caught:
             verify(ProgramSpec("t", "t", KPROBE, code, map_refs=refs), MAPS, HELPERS)
         assert words in caught.value.log

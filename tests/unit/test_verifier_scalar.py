@@ -93,7 +93,7 @@ OPERATIONS: dict[int, Callable[[int, int, int], int]] = {
 
 
 @given(st.sampled_from(sorted(OPERATIONS)), scalars(), scalars(), st.booleans())
-@settings(max_examples=2000)
+@settings(max_examples=800)
 def test_arithmetic_holds(operation: int, left: tuple[Scalar, int], right: tuple[Scalar, int], wide: bool) -> None:
     (a, x), (b, y) = left, right
     if not wide:
@@ -103,7 +103,7 @@ def test_arithmetic_holds(operation: int, left: tuple[Scalar, int], right: tuple
 
 
 @given(scalars(), st.integers(0, 63), st.sampled_from([op.LSH, op.RSH, op.ARSH]), st.booleans())
-@settings(max_examples=1000)
+@settings(max_examples=400)
 def test_shifts_by_a_constant_hold(pair: tuple[Scalar, int], count: int, operation: int, wide: bool) -> None:
     a, x = pair
     bits = 64 if wide else 32
@@ -129,7 +129,7 @@ COMPARISONS: dict[int, Callable[[int, int, int, int], bool]] = {
 
 
 @given(st.sampled_from(sorted(COMPARISONS)), scalars(), scalars(), st.booleans())
-@settings(max_examples=3000)
+@settings(max_examples=1000)
 def test_comparisons_teach_what_holds(
     operation: int, left: tuple[Scalar, int], right: tuple[Scalar, int], wide: bool
 ) -> None:

@@ -45,7 +45,7 @@ def check(spec: ProgramSpec) -> None:
     st.binary(max_size=256),
     st.lists(st.tuples(st.integers(-1, 40), st.sampled_from([*MAPS, "none"])), max_size=2),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_random_bytes(type: ProgramType, code: bytes, refs: list[tuple[int, str]]) -> None:
     check(ProgramSpec("soup", "soup", type, code, map_refs=tuple(MapRef(i, name) for i, name in refs)))
 
@@ -89,7 +89,7 @@ def instructions(draw: st.DrawFn) -> Instruction:
 
 
 @given(TYPES, st.lists(instructions(), max_size=40), st.sampled_from([None, *MAPS]))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_random_instructions(type: ProgramType, body: list[Instruction], map_name: str | None) -> None:
     start = [Instruction(op.ALU64 | op.MOV | op.X, 6, 1)]
     refs: tuple[MapRef, ...] = ()

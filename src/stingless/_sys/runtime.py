@@ -212,6 +212,7 @@ class Ring:
     def __init__(self, size: int, address: int | None = None, owner: object = None) -> None:
         self._library = library()
         self._owner = owner
+        self._subscribers: list[Ring] = []
         if address is None:
             address = self._library.st_ring_create(size)
             if not address:
@@ -236,10 +237,12 @@ class Ring:
         self._library.st_ring_listen(self.address, event)
 
     def subscribe(self, ring: Ring) -> None:
+        self._subscribers.append(ring)  # lives as long as it is written to
         self._library.st_ring_subscribe(self.address, ring.address)
 
     def unsubscribe(self, ring: Ring) -> None:
         self._library.st_ring_unsubscribe(self.address, ring.address)
+        self._subscribers.remove(ring)
 
 
 class Map:
@@ -260,6 +263,7 @@ class Map:
         self._value_bytes = value_bytes
         self._programs: dict[int, Program] = {}
         self._retired: list[Program] = []  # may be running still
+        self._ring: Ring | None = None
 
     def _check(self, result: int) -> None:
         if result:
@@ -305,7 +309,9 @@ class Map:
 
     def ring(self, size: int) -> Ring:
         """A RINGBUF's ring of `size` bytes, or (0) the tee of a PERF_EVENT_ARRAY."""
-        return Ring(size, self._library.st_map_ring(self.address), self)
+        if self._ring is None:
+            self._ring = Ring(size, self._library.st_map_ring(self.address), self)
+        return self._ring
 
     def set_program(self, index: int, program: Program | None) -> None:
         before = self._programs.pop(index, None)

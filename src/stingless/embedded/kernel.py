@@ -49,7 +49,6 @@ class EmbeddedKernel:
         self.scoped = True
         self._made: dict[int, Owned] = {}
         self._links: list[Link] = []
-        self._programs: dict[int, EmbeddedProgram] = {}
         self._fds = count(1000)
         self._tracer: Tracer | None = None
         self._closed = False
@@ -74,7 +73,10 @@ class EmbeddedKernel:
 
     def create_map(self, spec: MapSpec) -> EmbeddedMap:
         self._open()
-        return self._keep(EmbeddedMap(spec, self._programs.get))
+        return self._keep(EmbeddedMap(spec, self._program))
+
+    def _program(self, fd: int) -> EmbeddedProgram | None:
+        return next((each for each in self._made.values() if isinstance(each, EmbeddedProgram) and each.fd == fd), None)
 
     def load_program(self, spec: ProgramSpec, maps: Mapping[str, Map]) -> EmbeddedProgram:
         self._open()
@@ -100,10 +102,7 @@ class EmbeddedKernel:
         if not self._traced and _prints(spec.code):
             self._traced = True
             self._backlog = readers.trace_ring(self.trace)
-        fd = next(self._fds)
-        program = EmbeddedProgram(spec, fd, mine, result, self.trace)
-        self._programs[fd] = program
-        return self._keep(program)
+        return self._keep(EmbeddedProgram(spec, next(self._fds), mine, result, self.trace))
 
     @property
     def tracer(self) -> Tracer:
@@ -177,7 +176,6 @@ class EmbeddedKernel:
             self._tracer = None
         for made in reversed(list(self._made.values())):
             made.close()
-        self._programs.clear()
         if self._backlog is not None:
             self.trace.unsubscribe(self._backlog)
             self._backlog = None

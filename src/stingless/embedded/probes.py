@@ -7,17 +7,32 @@ from collections.abc import Callable
 
 from stingless._gen.uapi import MapType, ProgramType
 from stingless._sys import namespace
+from stingless._sys.rtnetlink import Rtnetlink
 from stingless.asm.instruction import encode, exit_, mov_imm
 from stingless.embedded.kernel import EmbeddedKernel
 from stingless.embedded.map_rules import SUPPORTED as MAP_TYPES
 from stingless.embedded.programs import SUPPORTED as PROGRAM_TYPES
 from stingless.errors import StinglessError
-from stingless.events import PERF_TYPE_SOFTWARE, Event, Kprobe, PerfEvent, RawTracepoint, SocketFilter, Tracepoint
+from stingless.events import (
+    PERF_TYPE_SOFTWARE,
+    Event,
+    Kprobe,
+    PerfEvent,
+    RawTracepoint,
+    SocketFilter,
+    Tracepoint,
+    Uprobe,
+    Xdp,
+)
 from stingless.kernel import Probe
 from stingless.obj.spec import MapSpec, ProgramSpec
+from stingless.symbols.elf import function_offset
+from stingless.symbols.libraries import resolve_binary
 
 _KEY_SIZE = {MapType.QUEUE: 0, MapType.STACK: 0, MapType.RINGBUF: 0, MapType.LPM_TRIE: 8}
 _PTRACE = "ptrace(2), process_vm_readv(2) and seccomp(2) must be allowed to this process"
+
+_NAMESPACE = "a network namespace of one's own: start the command with `unshare -Urn`, or as root"
 
 
 def probes() -> list[Probe]:
@@ -32,7 +47,7 @@ def probes() -> list[Probe]:
 def _tried(name: str, attempt: Callable[[], object], fix: str = "") -> Probe:
     try:
         attempt()
-    except StinglessError as error:
+    except (StinglessError, PermissionError) as error:
         return Probe(name, False, str(error), fix)
     except OSError as error:
         return Probe(name, None, str(error), fix)
@@ -60,13 +75,18 @@ def _hooks() -> list[Probe]:
             command.release()
             command.wait()
 
-    def on_packets() -> None:
+    def uprobe() -> None:
+        libc = str(resolve_binary("c"))
+        traced(ProgramType.KPROBE, Uprobe(libc, function_offset(libc, "exit")))
+
+    def on_packets(kind: ProgramType, event: Event) -> None:
         def inside() -> None:
             namespace.unshare(namespace.CLONE_NEWNET)
-            with EmbeddedKernel() as kernel:
-                code = encode([mov_imm(0, 0), exit_()])
-                program = kernel.load_program(ProgramSpec("probe", "socket", ProgramType.SOCKET_FILTER, code), {})
-                kernel.attach(program, SocketFilter("lo"))
+            with Rtnetlink() as netlink, EmbeddedKernel() as kernel:
+                if isinstance(event, Xdp):
+                    netlink.add_veth(event.interface, "peer")
+                program = kernel.load_program(ProgramSpec("probe", "probe", kind, encode([mov_imm(0, 2), exit_()])), {})
+                kernel.attach(program, event)
 
         namespace.in_thread(inside)
 
@@ -74,6 +94,7 @@ def _hooks() -> list[Probe]:
         ("hook kprobe on a system call", ProgramType.KPROBE, Kprobe("sys_execve")),
         ("hook kretprobe on a system call", ProgramType.KPROBE, Kprobe("sys_execve", ret=True)),
         ("hook tracepoint of a system call", ProgramType.TRACEPOINT, Tracepoint("syscalls", "sys_enter_execve")),
+        ("hook tracepoint of the scheduler", ProgramType.TRACEPOINT, Tracepoint("sched", "sched_process_exec")),
         ("hook raw tracepoint sys_enter", ProgramType.RAW_TRACEPOINT, RawTracepoint("sys_enter")),
         (
             "hook perf event (software clock)",
@@ -83,5 +104,7 @@ def _hooks() -> list[Probe]:
     ]
     return [
         *(_tried(name, lambda kind=kind, event=event: traced(kind, event), _PTRACE) for name, kind, event in hooks),  # type: ignore[misc]
-        _tried("hook socket filter", on_packets, "a network namespace of one's own: `unshare -Urn`"),
+        _tried("hook uprobe", uprobe, _PTRACE),
+        _tried("hook XDP", lambda: on_packets(ProgramType.XDP, Xdp("veth0")), _NAMESPACE),
+        _tried("hook socket filter", lambda: on_packets(ProgramType.SOCKET_FILTER, SocketFilter("lo")), _NAMESPACE),
     ]

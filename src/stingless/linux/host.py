@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from functools import cache
-from heapq import nlargest
 from pathlib import Path
 
 # linux/capability.h
@@ -81,19 +79,3 @@ def kernel_functions() -> set[str]:
 def machine() -> str:
     """As `uname -m` has it."""
     return os.uname().machine
-
-
-def nearest(name: str, names: Iterable[str], count: int = 40) -> list[str]:
-    """The `count` names that share most three-letter pieces with `name`: quick enough for all of kallsyms."""
-
-    def pieces(text: str) -> set[str]:
-        return {text[i : i + 3] for i in range(len(text) - 2)}
-
-    wanted = pieces(name)
-    ranked = []
-    for other in names:
-        if abs(len(other) - len(name)) <= max(len(name) // 2, 3):
-            theirs = pieces(other)
-            if shared := len(wanted & theirs):
-                ranked.append((shared / len(wanted | theirs), other))
-    return [other for _, other in nlargest(count, ranked)]

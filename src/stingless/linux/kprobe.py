@@ -7,6 +7,7 @@ Source: kernel/trace/trace_kprobe.c, `create_local_trace_kprobe()`.
 
 from __future__ import annotations
 
+import difflib
 import errno
 
 from stingless._gen.uapi import ProgramType
@@ -41,9 +42,7 @@ def attach(program: LinuxProgram, event: Kprobe) -> LinuxLink:
                 continue
             raise _refused(program, event, e) from None
         return perf_link.link(program, event, [opened])
-    raise UnknownNameError(
-        "kernel function", event.function, host.nearest(event.function, host.kernel_functions()), "see /proc/kallsyms"
-    )
+    raise UnknownNameError("kernel function", event.function, host.kernel_functions(), "see /proc/kallsyms")
 
 
 def candidates(function: str) -> list[str]:
@@ -69,12 +68,12 @@ def _without_kprobes(program: LinuxProgram, event: Kprobe) -> LinuxLink:
         from stingless.linux import syscall_probe
 
         return syscall_probe.attach(program, event)
-    near = host.nearest(event.function, (f"sys_{name}" for name in table().numbers), 3)
+    near = difflib.get_close_matches(event.function, [f"sys_{name}" for name in table().numbers])
     nearest = f" (the nearest: {', '.join(near)})" if "sys_" in event.function else ""
     raise AttachError(
         f"program {program.spec.name!r} cannot be attached to {event}: this kernel is built without kprobes "
         f"(CONFIG_KPROBES). Here a system call's function can be probed{nearest}, through its tracepoint; for another "
-        "function take a tracepoint (`stingless doctor` tells what works here), a raw tracepoint, fentry where it is allowed, "
-        "or a kernel that has kprobes",
+        "function take a tracepoint (`stingless doctor` tells what works here), a raw tracepoint, fentry where it is "
+        "allowed, or a kernel that has kprobes",
         errno.EOPNOTSUPP,
     )

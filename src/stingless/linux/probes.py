@@ -90,8 +90,9 @@ def _tried(name: str, attempt: Callable[[], object], fix: str = "") -> Probe:
     descriptors left)."""
     try:
         attempt()
-    except PrivilegeError as e:
-        return Probe(name, False, e.message, fix or _ROOT)
+    except PermissionError as e:
+        remedy = _ROOT if host.missing(*host.CAPABILITIES) or not fix else fix
+        return Probe(name, False, e.message if isinstance(e, PrivilegeError) else str(e), remedy)
     except StinglessError as e:
         return Probe(name, False, str(e), fix)
     except OSError as e:

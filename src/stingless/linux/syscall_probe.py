@@ -7,7 +7,8 @@ Source: kernel/entry/common.c, `syscall_trace_enter()`; arch/x86/include/asm/sys
 The KPROBE program becomes a sub-program of a RAW_TRACEPOINT one.  A stub in front of it checks the call's number and
 that the task is a 64-bit one, makes on its stack the `struct pt_regs` that a kprobe on the call's function would give,
 and calls the program with that.  Where it differs from a kprobe: the instruction pointer and the registers that are no
-arguments are 0; sys_exit also sees calls that a seccomp filter refused; a return of rt_sigreturn is not seen.
+arguments are 0; sys_exit also sees calls that a seccomp filter refused; a return of rt_sigreturn is not seen; a 64-bit
+task's 32-bit call (int 0x80 on x86) is taken for the 64-bit one of its number.
 """
 
 from __future__ import annotations

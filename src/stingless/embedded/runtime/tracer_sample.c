@@ -53,39 +53,46 @@ static void ticker(void *argument)
 	}
 }
 
+static void end(s32 pid)
+{
+	s32 status;
+	sys6(NR_KILL, pid, SIGKILL, 0, 0, 0, 0);
+	while (sys6(NR_WAIT4, pid, (long)&status, WALL | WNOTHREAD, 0, 0, 0) == pid && (status & 0xff) == 0x7f)
+		;
+}
+
 void st_ticker_stop(struct st_tracer *tracer)
 {
-	if (tracer->ticker > 0) {
-		sys6(NR_KILL, tracer->ticker, SIGKILL, 0, 0, 0, 0);
-		s32 status;
-		while (sys6(NR_WAIT4, tracer->ticker, (long)&status, WALL | WNOTHREAD, 0, 0, 0) == tracer->ticker && (status & 0xff) == 0x7f)
-			;
-	}
+	if (tracer->ticker > 0)
+		end(tracer->ticker);
 	tracer->ticker = 0;
 	free(tracer->ticker_stack);
 	tracer->ticker_stack = 0;
 }
 
-/* Also restarts it with another period. */
+/* Also restarts it with another period; the old one stays when that fails. */
 s32 st_ticker_start(struct st_tracer *tracer)
 {
 	if (tracer->ticker > 0 && tracer->ticker_period == tracer->period)
 		return 0;
-	st_ticker_stop(tracer);
-	tracer->ticker_stack = malloc(TICKER_STACK);
-	if (!tracer->ticker_stack)
+	u8 *stack = malloc(TICKER_STACK);
+	if (!stack)
 		return -ENOMEM;
+	u64 before = tracer->ticker_period;
 	tracer->ticker_period = tracer->period;
 	tracer->ticker_go = 0;
-	s32 pid = (s32)st_clone(CLONE_VM | SIGCHLD, tracer->ticker_stack + TICKER_STACK, ticker, tracer);
-	if (pid < 0)
-		return pid;
-	tracer->ticker = pid;
-	long error = st_ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_EXITKILL);
+	s32 pid = (s32)st_clone(CLONE_VM | SIGCHLD, stack + TICKER_STACK, ticker, tracer);
+	long error = pid < 0 ? pid : st_ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_EXITKILL);
 	if (error < 0) {
-		st_ticker_stop(tracer);
+		if (pid > 0)
+			end(pid);
+		free(stack);
+		tracer->ticker_period = before;
 		return (s32)error;
 	}
+	st_ticker_stop(tracer);
+	tracer->ticker = pid;
+	tracer->ticker_stack = stack;
 	__atomic_store_n(&tracer->ticker_go, 1, __ATOMIC_RELEASE);
 	sys6(NR_FUTEX, (long)&tracer->ticker_go, 1, 1, 0, 0, 0);
 	return 0;

@@ -91,9 +91,13 @@ def _kprobe(event: Kprobe) -> Target:
         near = [f"sys_{word}" for word in words.split("_") if f"sys_{word}" in names]
         near += difflib.get_close_matches(f"sys_{words}", sorted(names), n=3, cutoff=0.5)
         nearest = f"; the nearest: {', '.join(dict.fromkeys(near))}" if near else ""
-        raise AttachError(f"{event}: {event.function!r} is not a system call's function{nearest}; {_THERE_ARE}", errno.ENOENT)
+        raise AttachError(
+            f"{event}: {event.function!r} is not a system call's function{nearest}; {_THERE_ARE}", errno.ENOENT
+        )
     if event.offset:
-        raise AttachError(f"{event}: only the entry of a system call can be probed, not an offset into it", errno.EINVAL)
+        raise AttachError(
+            f"{event}: only the entry of a system call can be probed, not an offset into it", errno.EINVAL
+        )
     if event.ret:
         kind = LinkKind.KRETPROBE
     else:

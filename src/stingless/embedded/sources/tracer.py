@@ -14,8 +14,8 @@ Limits:
 * A task has one tracer: debuggers and strace cannot work inside the tree.
 * Programs that use shadow stacks (CET) fault on uretprobes.
 * os.wait() and waitpid(-1) in another thread would steal the tracer's events: wait for pids.
-* A probe attached while the command runs, or a sample, interrupts a thread; a few calls (epoll_wait(2) and the others of
-  signal(7) that are never restarted) then fail with EINTR, as they do after SIGSTOP and SIGCONT.
+* A probe attached while the command runs, or a sample, interrupts a thread; a few calls (epoll_wait(2) and others that
+  signal(7) says are never restarted) then fail with EINTR, as they do after SIGSTOP and SIGCONT.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class TracedCommand:
         self._started.wait()
         if self._error == errno.EPERM:
             raise PrivilegeError(
-                f"the command {self.argv[0]!r} cannot be traced: ptrace(2) or seccomp(2) is refused here; in a container,"
-                " run it with a seccomp profile that allows them",
+                f"the command {self.argv[0]!r} cannot be traced: ptrace(2) or seccomp(2) is refused here; in a"
+                " container, run it with a seccomp profile that allows them",
                 errno.EPERM,
             )
         if self._error:
@@ -162,10 +162,10 @@ class Tracer:
             path=target.path,
             code=target.code,
         )
-        note = target.note
+        notes = [target.note] if target.note else []
         if self._command is None:
-            note = f"{event} waits for a command to trace: `stingless run SCRIPT -- COMMAND`"
-        return TracerLink(self, program, event, number, note)
+            notes.append(f"{event} waits for a command to trace: `stingless run SCRIPT -- COMMAND`")
+        return TracerLink(self, program, event, number, "; ".join(notes))
 
     def detach(self, number: int) -> None:
         """The program does not run any more when this returns."""

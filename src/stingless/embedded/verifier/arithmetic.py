@@ -5,8 +5,9 @@ from __future__ import annotations
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction
 from stingless.embedded.verifier.env import Env
+from stingless.embedded.verifier.precision import Marks, merge, rest_on
 from stingless.embedded.verifier.rejection import Rejected
-from stingless.embedded.verifier.scalar import S64_MIN, Scalar, const, low32, s64, sign_extend
+from stingless.embedded.verifier.scalar import S64_MIN, UNKNOWN, Scalar, const, low32, s64, sign_extend
 from stingless.embedded.verifier.scalar_alu import alu
 from stingless.embedded.verifier.state import (
     MAP_PTR,
@@ -43,9 +44,15 @@ def execute(env: Env, insn: Instruction) -> None:
     right = env.read(insn.src) if insn.opcode & op.X else const_reg(_imm(insn, is64))
     left = env.read(dst)
     if left.kind is SCALAR and right.kind is SCALAR:
-        env.regs[dst] = Reg(SCALAR, alu(operation, left.var, right.var, is64))
+        result = alu(operation, left.var, right.var, is64)
+        # Nothing rests on what is not known at all.
+        env.regs[dst] = UNKNOWN_REG if result is UNKNOWN else _scalar(result, merge(left.marks, right.marks))
     else:
         env.regs[dst] = _pointer(env, insn, operation, is64, left, right)
+
+
+def _scalar(var: Scalar, marks: Marks) -> Reg:
+    return Reg(SCALAR, var, marks=marks)
 
 
 def _imm(insn: Instruction, is64: bool) -> int:
@@ -62,9 +69,9 @@ def _move_reg(env: Env, insn: Instruction, is64: bool) -> Reg:
         return src
     if insn.off:
         extended = sign_extend(src.var, insn.off)
-        return Reg(SCALAR, extended if is64 else low32(extended))
+        return _scalar(extended if is64 else low32(extended), src.marks)
     if not is64 and src.var.umax > 0xFFFFFFFF:
-        return Reg(SCALAR, low32(src.var))
+        return _scalar(low32(src.var), src.marks)
     return share(env, insn.src)
 
 
@@ -99,6 +106,7 @@ def _pointer(env: Env, insn: Instruction, operation: int, is64: bool, left: Reg,
         raise Rejected(f"R{dst} tried to subtract pointer from scalar")
     if operation == op.SUB and kind is STACK:
         raise Rejected(f"R{dst} subtraction from stack pointer prohibited")
+    rest_on(scalar.marks)
     _check_offset(kind, 0, scalar.var)
     if not scalar.var.mask:
         moved = pointer.off + (scalar.var.smin if operation == op.ADD else -scalar.var.smin)

@@ -6,6 +6,7 @@ from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction
 from stingless.embedded.verifier import tnum
 from stingless.embedded.verifier.env import Env
+from stingless.embedded.verifier.precision import Marks, merge, rest_on
 from stingless.embedded.verifier.scalar import U32, U64, UNKNOWN, Scalar, make
 from stingless.embedded.verifier.state import (
     MAP_VALUE,
@@ -42,6 +43,8 @@ def execute(env: Env, insn: Instruction) -> int:
     here, there = env.pc + 1, env.pc + 1 + insn.off
     taken = _outcome(operation, left, right, wide)
     if taken is not None:
+        rest_on(left.marks)
+        rest_on(right.marks)
         return there if taken else here
     other = env.state.copy()
     if left.kind is SCALAR and right.kind is SCALAR:
@@ -108,19 +111,24 @@ def _equal(a: Scalar, b: Scalar, wide: bool) -> bool | None:
 def _learn(state: State, operation: int, dst: int, src: int, left: Reg, right: Reg, wide: bool) -> None:
     """In `state`, `left OP right` holds."""
     a, b = refine(operation, left.var, right.var, wide)
-    regs = state.frames[-1].regs
+    marks = merge(left.marks, right.marks)
     if src >= 0:
-        _set(state, src, right, b)
-    _set(state, dst, regs[dst], a)
+        _set(state, src, b, marks)
+    _set(state, dst, a, marks)
 
 
-def _set(state: State, number: int, reg: Reg, var: Scalar) -> None:
+def _set(state: State, number: int, var: Scalar, marks: Marks) -> None:
+    reg = state.frames[-1].regs[number]
     if var is reg.var:
         return
-    state.frames[-1].regs[number] = reg._replace(var=var)
+    state.frames[-1].regs[number] = reg._replace(var=var, marks=merge(reg.marks, marks))
     if reg.id:
         same = reg.id
-        replace_all(state, lambda r: r.id == same and r.kind is SCALAR, lambda r: r._replace(var=var))
+        replace_all(
+            state,
+            lambda r: r.id == same and r.kind is SCALAR,
+            lambda r: r._replace(var=var, marks=merge(r.marks, marks)),
+        )
 
 
 def refine(operation: int, a: Scalar, b: Scalar, wide: bool) -> tuple[Scalar, Scalar]:

@@ -12,6 +12,7 @@ from stingless.embedded.verifier import map_rules, memory, stack
 from stingless.embedded.verifier.arithmetic import MAX_VARIABLE_OFFSET
 from stingless.embedded.verifier.contexts import return_range
 from stingless.embedded.verifier.env import Env
+from stingless.embedded.verifier.precision import rest_on
 from stingless.embedded.verifier.printf import check_format
 from stingless.embedded.verifier.rejection import Rejected, malformed, unsupported
 from stingless.embedded.verifier.scalar import S32_MAX, U32, U64, make
@@ -132,6 +133,7 @@ def _check_argument(env: Env, signature: h.Signature, helper: int, number: int, 
         _expect(number, reg, _MEMORY, _EXPECTED_MEMORY)
         check_memory(env, signature, reg, number, size, size, wanted == h.OUT_VALUE, call)
     elif wanted in (h.IN, h.OUT, h.IN_OR_NULL):
+        rest_on(reg.marks)
         if wanted != h.IN_OR_NULL or not is_zero(reg):
             _expect(number, reg, _MEMORY, _EXPECTED_MEMORY)
     elif wanted in (h.SIZE, h.SIZE_OR_ZERO):
@@ -140,6 +142,7 @@ def _check_argument(env: Env, signature: h.Signature, helper: int, number: int, 
         _expect(number, reg, (SCALAR,), "scalar")
         if reg.var.mask or reg.var.value >= MAX_VARIABLE_OFFSET:
             raise Rejected(f"R{number} is not a known constant'")
+        rest_on(reg.marks)
         call.alloc = reg.var.value
     elif wanted == h.RECORD:
         _expect(number, reg, (MEM,), "ringbuf_mem")
@@ -171,6 +174,7 @@ def _check_size(env: Env, signature: h.Signature, number: int, size: Reg, zero: 
         raise Rejected(f"R{number} invalid zero-sized read: u64=[{size.var.umin},{size.var.umax}]")
     if size.var.umax >= MAX_VARIABLE_OFFSET:
         raise Rejected(f"R{number} unbounded memory access, use 'var &= const' or 'if (var < const)'")
+    rest_on(size.marks)
     call.size_max = size.var.umax
     reg = env.regs[number - 1]
     if is_zero(reg):
@@ -264,6 +268,8 @@ def leave(env: Env) -> int:
     if result.kind is not SCALAR:
         raise Rejected("R0 leaks addr as return value")
     allowed = return_range(env.spec.type, env.spec.attach_type)
+    if allowed:
+        rest_on(result.marks)
     if allowed and not (allowed[0] <= result.var.s32min and result.var.s32max <= allowed[1]):
         raise malformed(
             f"At program exit the register R0 has smin={result.var.smin} smax={result.var.smax} "

@@ -7,9 +7,10 @@ continuations still to follow.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
-from stingless.embedded.verifier.scalar import within
+from stingless.embedded.verifier.precision import Mark, rest_on
+from stingless.embedded.verifier.scalar import UNKNOWN, within
 from stingless.embedded.verifier.state import (
     CTX,
     INVALID,
@@ -21,12 +22,11 @@ from stingless.embedded.verifier.state import (
     SCALAR,
     STACK,
     UNINIT,
-    ZERO_BYTE,
+    UNKNOWN_REG,
     Frame,
     Reg,
     Slot,
     State,
-    is_zero,
 )
 
 SlotKey = tuple[int, int]  # frame, offset
@@ -87,10 +87,47 @@ def clean(state: State, live: int, live_in_callers: list[int]) -> None:
     for frame in frames:
         for i, reg in enumerate(frame.regs):
             if reg.kind is SCALAR and seen.get(reg.id) == 1:
-                frame.regs[i] = Reg(SCALAR, reg.var)
+                frame.regs[i] = Reg(SCALAR, reg.var, marks=reg.marks)
         for base, slot in frame.stack.items():
             if type(slot) is Reg and slot.kind is SCALAR and seen.get(slot.id) == 1:
-                frame.stack[base] = Reg(SCALAR, slot.var)
+                frame.stack[base] = Reg(SCALAR, slot.var, marks=slot.marks)
+
+
+def mark(state: State) -> None:
+    """From here on, watch which numbers decisions rest on."""
+    for frame in state.frames:
+        for i, reg in enumerate(frame.regs):
+            if reg.kind is SCALAR:
+                frame.regs[i] = _marked(reg)
+        for base, slot in frame.stack.items():
+            if type(slot) is Reg and slot.kind is SCALAR:
+                frame.stack[base] = _marked(slot)
+
+
+def _marked(reg: Reg) -> Reg:
+    if reg.var is UNKNOWN and not reg.id:
+        return UNKNOWN_REG
+    return Reg(SCALAR, reg.var, 0, reg.id, marks=(Mark(reg.marks),))
+
+
+def inherit(point: Checkpoint, new: State, read: Callable[[int, int], None]) -> None:
+    """What mattered to the continuations of `point` matters to `new`, which they stand for.  `read` is told of the
+    stack slots."""
+    old = point.state
+    if old is None:
+        return
+    for slot in point.reads:
+        read(*slot)
+    for a, b in zip(old.frames, new.frames, strict=True):
+        for was, now in zip(a.regs, b.regs, strict=True):
+            if now.marks and was.marks and was.marks[0].precise:
+                rest_on(now.marks)
+        for base, was_slot in a.stack.items():
+            now_slot = b.stack.get(base)
+            if type(now_slot) is not Reg:
+                continue
+            if type(was_slot) is Reg and was_slot.marks and was_slot.marks[0].precise:
+                rest_on(now_slot.marks)
 
 
 def exact_key(state: State) -> object:
@@ -98,9 +135,9 @@ def exact_key(state: State) -> object:
     ids: dict[int, int] = {0: 0}
 
     def renumber(reg: Reg) -> Reg:
-        if not reg.id and not reg.ref:
+        if not reg.id and not reg.ref and not reg.marks:
             return reg
-        return reg._replace(id=ids.setdefault(reg.id, len(ids)), ref=ids.setdefault(reg.ref, len(ids)))
+        return reg._replace(id=ids.setdefault(reg.id, len(ids)), ref=ids.setdefault(reg.ref, len(ids)), marks=())
 
     frames = []
     for frame in state.frames:
@@ -151,7 +188,10 @@ def _reg_covers(old: Reg, new: Reg, ids: dict[int, int]) -> bool:
     if kind is not new.kind:
         return False
     if kind is SCALAR:
-        return within(old.var, new.var) and (not old.id or _same_id(old.id, new.id, ids))
+        if old.marks and not old.marks[0].precise:
+            return True
+        # What equals another number in the old state must do so in the new one.
+        return within(old.var, new.var) and (not old.id or (new.id != 0 and _same_id(old.id, new.id, ids)))
     if kind in (CTX, STACK, MAP_PTR, PACKET_END):
         return old == new
     if old.off != new.off or old.map != new.map or not within(old.var, new.var):
@@ -167,11 +207,16 @@ def _reg_covers(old: Reg, new: Reg, ids: dict[int, int]) -> bool:
 
 def _slot_covers(old: Slot, new: Slot | None, ids: dict[int, int]) -> bool:
     if type(old) is Reg:
-        return type(new) is Reg and _reg_covers(old, new, ids)
+        if type(new) is Reg:
+            return _reg_covers(old, new, ids)
+        # Bytes of unknown numbers, where the number was unknown or did not matter.
+        matters = old.var is not UNKNOWN or old.id if not old.marks else old.marks[0].precise
+        return old.kind is SCALAR and not matters and new is not None and INVALID not in new
     if type(new) is Reg:
         if new.kind is not SCALAR:
             return False
-        new = (ZERO_BYTE if is_zero(new) else MISC) * 8
+        # Not zero bytes, though it be 0: of a spilled register that is partly overwritten, nothing is known.
+        new = MISC * 8
     for a, b in zip(old, new or INVALID * 8, strict=True):
         if a != b and a != INVALID and (a != MISC or b == INVALID):
             return False

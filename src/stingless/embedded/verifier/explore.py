@@ -8,7 +8,7 @@ from collections.abc import Callable
 from stingless.asm import opcodes as op
 from stingless.asm.opcodes import MAX_STACK
 from stingless.embedded.verifier import arithmetic, branches, calls, memory
-from stingless.embedded.verifier.checkpoint import Checkpoint, clean, covers, exact_key
+from stingless.embedded.verifier.checkpoint import Checkpoint, clean, covers, exact_key, inherit, mark
 from stingless.embedded.verifier.env import Env
 from stingless.embedded.verifier.rejection import Rejected, malformed
 from stingless.embedded.verifier.state import MAP_PTR, MAP_VALUE, Reg
@@ -110,8 +110,7 @@ class Explorer:
             point = points[i]
             if covers(point, state):
                 point.hits += 1
-                for slot in point.reads:
-                    env.slot_read(*slot)
+                inherit(point, state, env.slot_read)
                 return True
             point.misses += 1
             if point.misses > 3 * point.hits + 32:
@@ -124,6 +123,7 @@ class Explorer:
             self._visits[pc] += 1
             if self._visits[pc] > _KEEP_ALL and self._visits[pc] % _KEEP_EVERY:
                 return False
+        mark(state)
         point = Checkpoint(env.point, frozenset(env.written), state.copy(), pc, key)
         if key is not None:
             self._open[pc][key] = point

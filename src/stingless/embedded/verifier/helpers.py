@@ -113,6 +113,7 @@ SIGNATURES: dict[int, Signature] = {
     _H.probe_read_user_str: _s(LENGTH, *_PROBE, gpl=True),
     _H.probe_read_kernel: _s(NUMBER, *_PROBE, gpl=True),
     _H.probe_read_kernel_str: _s(LENGTH, *_PROBE, gpl=True),
+    _H.copy_from_user: _s(NUMBER, *_PROBE, types=frozenset({_T.SYSCALL})),  # it sleeps: only this type may
     _H.get_stackid: _s(NUMBER, CTX, MAP, ANY, gpl=True, types=_TRACING_AND_SYSCALL),
     _H.get_stack: _s(LENGTH, CTX, OUT, SIZE_OR_ZERO, ANY, gpl=True, types=_TRACING_AND_SYSCALL),
     _H.get_func_ip: _s(NUMBER, CTX, gpl=True, types=_TRACING_AND_SYSCALL - {_T.TRACEPOINT}),

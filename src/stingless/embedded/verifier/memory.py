@@ -40,7 +40,7 @@ def execute_load(env: Env, insn: Instruction) -> None:
             raise Rejected(f"invalid bpf_context access off={insn.off} size={size}: a pointer is not sign-extended")
         if value.kind is SCALAR:
             var = sign_extend(value.var, size * 8) if not value.var.mask else signed_bits(size * 8)
-            value = Reg(SCALAR, var)
+            value = Reg(SCALAR, var, marks=value.marks)
     env.regs[insn.dst] = value
 
 

@@ -27,7 +27,7 @@ def alu(operation: int, a: Scalar, b: Scalar, is64: bool) -> Scalar:
     """`a OP b` of 64 bits, or of 32 bits zero-extended.  Operations whose result Linux does not track give UNKNOWN."""
     if operation in (op.LSH, op.RSH, op.ARSH):
         bits = 64 if is64 else 32
-        if (b.mask if is64 else b.mask & U32) or (b.umax >= bits and is64) or b.u32max >= bits:
+        if (b.mask if is64 else b.mask & U32) or b.umax >= bits:
             return UNKNOWN
         return _shift(operation, a, b.u32min, is64)
     track = _TNUM.get(operation)

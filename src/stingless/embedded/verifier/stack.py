@@ -5,6 +5,7 @@ from __future__ import annotations
 from stingless.asm.opcodes import MAX_STACK
 from stingless.embedded.verifier.arithmetic import MAX_VARIABLE_OFFSET
 from stingless.embedded.verifier.env import Env
+from stingless.embedded.verifier.precision import rest_on
 from stingless.embedded.verifier.rejection import Rejected
 from stingless.embedded.verifier.scalar import truncate, unsigned_bits
 from stingless.embedded.verifier.state import (
@@ -47,8 +48,10 @@ def load(env: Env, reg: Reg, number: int, off: int, size: int) -> Reg:
         if slot.kind is not SCALAR:
             raise Rejected("invalid size of register fill")
         if is_zero(slot):
-            return ZERO_REG
-        return Reg(SCALAR, truncate(slot.var, size) if low == base else unsigned_bits(size * 8))
+            return slot
+        if low == base:
+            return Reg(SCALAR, truncate(slot.var, size), marks=slot.marks)
+        return Reg(SCALAR, unsigned_bits(size * 8))
     content = slot[low - base : low - base + size]
     if INVALID in content:
         raise Rejected(f"invalid read from stack off {low}+{content.index(INVALID)} size {size}")
@@ -69,7 +72,10 @@ def store(env: Env, reg: Reg, number: int, off: int, size: int, value: Reg, sour
     if size < 8:
         if value.kind is not SCALAR:
             raise Rejected("invalid size of register spill")
-        mark = ZERO_BYTE if is_zero(value) else MISC
+        mark = MISC
+        if is_zero(value):
+            mark = ZERO_BYTE
+            rest_on(value.marks)
         _set_bytes(env, reg.frame, base, low - base, size, mark)
         return
     if value.kind is STACK and reg.frame != len(env.state.frames) - 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from stingless.embedded.verifier.precision import Marks
 from stingless.embedded.verifier.scalar import UNKNOWN, ZERO, Scalar, const
 
 # Kinds of registers, by the names that Linux's log gives them.
@@ -39,6 +40,7 @@ class Reg(NamedTuple):
     `id`: scalars of one id are equal; pointers of one id come from one lookup (or one variable packet offset).
     `map` is an index into the program's maps; `frame` the frame of a stack pointer; `ref` the reference to release;
     `span` the bytes that can be accessed from the base: proven so far for packets, in all for ring buffer memory.
+    `marks`: the numbers at earlier checkpoints that this scalar was computed from.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Reg(NamedTuple):
     frame: int = 0
     ref: int = 0
     span: int = 0
+    marks: Marks = ()
 
 
 UNINIT = Reg(NOT_INIT)

@@ -13,6 +13,8 @@ from stingless.obj.spec import MapSpec, ProgramSpec
 
 MAX_INSNS = 1_000_000
 _ATOMIC_OPS = {o | f for o in (op.ADD, op.OR, op.AND, op.XOR) for f in (0, op.FETCH)} | {op.XCHG, op.CMPXCHG}
+_MAP_SOURCES = (op.PSEUDO_MAP_FD, op.PSEUDO_MAP_IDX)
+_VALUE_SOURCES = (op.PSEUDO_MAP_VALUE, op.PSEUDO_MAP_IDX_VALUE)
 _CONDITIONS = (
     op.JEQ, op.JGT, op.JGE, op.JSET, op.JNE, op.JSGT, op.JSGE, op.JLT, op.JLE, op.JSLT, op.JSLE,
 )  # fmt: skip
@@ -231,6 +233,8 @@ def _map_loads(
             raise malformed(f"insn {i} refers to map {ref.map!r}, which there is not", i)
         if i in loads:
             raise malformed(f"insn {i} refers to two maps", i)
+        if insns[i].src in (_MAP_SOURCES if ref.offset is not None else _VALUE_SOURCES):
+            raise malformed(f"insn {i} and its reference to map {ref.map!r} disagree on what is loaded", i)
         loads[i] = used.setdefault(ref.map, len(used)), ref.offset
         if ref.offset is not None:
             target = maps[ref.map]

@@ -38,7 +38,8 @@ static long sys(long nr, long a, long b, long c, long d, long e)
 }
 __asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tand $-16, %rsp\n\tcall entry\n");
 __asm__("spawn:\n\tmov %rdi, %r9\n\tmov $0x310f00, %edi\n\tmov %rdx, %r10\n\tmov $56, %eax\n\tsyscall\n"
-	"\ttest %eax, %eax\n\tjnz 1f\n\txor %ebp, %ebp\n\tcall *%r9\n\tmov $60, %eax\n\txor %edi, %edi\n\tsyscall\n1:\tret\n");
+	"\ttest %eax, %eax\n\tjnz 1f\n\txor %ebp, %ebp\n\tcall *%r9\n"
+	"\tmov $60, %eax\n\txor %edi, %edi\n\tsyscall\n1:\tret\n");
 #else
 enum { WRITE = 64, CLONE = 220, EXIT = 93, GETPPID = 173, FUTEX = 98, EXIT_GROUP = 94 };
 static long sys(long nr, long a, long b, long c, long d, long e)
@@ -53,11 +54,12 @@ static long sys(long nr, long a, long b, long c, long d, long e)
 	return x0;
 }
 __asm__(".globl _start\n_start:\n\tmov x29, #0\n\tbl entry\n");
-__asm__("spawn:\n\tmov x9, x0\n\tmov x0, #0x0f00\n\tmovk x0, #0x31, lsl #16\n\tmov x4, x2\n\tmov x3, #0\n\tmov x8, #220\n\tsvc #0\n"
+__asm__("spawn:\n\tmov x9, x0\n\tmov x0, #0x0f00\n\tmovk x0, #0x31, lsl #16\n\tmov x4, x2\n\tmov x3, #0\n"
+	"\tmov x8, #220\n\tsvc #0\n"
 	"\tcbnz x0, 1f\n\tmov x29, #0\n\tblr x9\n\tmov x8, #93\n\tmov x0, #0\n\tsvc #0\n1:\tret\n");
 #endif
-/* A thread on the stack that ends at `top`; the kernel sets *tid and clears it at the end.  CLONE_VM, FS, FILES, SIGHAND,
- * THREAD, PARENT_SETTID, CHILD_CLEARTID */
+/* A thread on the stack that ends at `top`; the kernel sets *tid and clears it at the end.  CLONE_VM, FS, FILES,
+ * SIGHAND, THREAD, PARENT_SETTID, CHILD_CLEARTID */
 long spawn(void (*run)(void), void *top, int *tid);
 static char stacks[16][16384] __attribute__((aligned(16)));
 static int tids[16];

@@ -1,0 +1,41 @@
+"""`python -m benchmarks [start] [ptrace]`: run the benchmarks named, or all."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from pathlib import Path
+
+from benchmarks import ptrace_events, start
+from tests.vm.kernels import default_kernel, load_kernels
+
+NAMES = ("start", "ptrace")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="What stingless costs, next to its peers."
+    )
+    parser.add_argument("names", nargs="*", metavar="|".join(NAMES), help="default: all")
+    parser.add_argument("--pairs", type=int, default=10, help="counted runs of each on the host (%(default)s)")
+    parser.add_argument("--guest-pairs", type=int, default=3, help="counted runs of each in the guest (%(default)s)")
+    parser.add_argument("--calls", type=int, default=100_000, help="traced calls of one loop (%(default)s)")
+    parser.add_argument("-k", "--kernel", default=default_kernel(), choices=load_kernels(), help="the guest's kernel")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(NAMES):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(NAMES)}")
+    names = options.names or NAMES
+    load = Path("/proc/loadavg").read_text().split()[0]
+    print(
+        f"{os.cpu_count()} CPUs, {platform.machine()}, Linux {os.uname().release}, Python {platform.python_version()}, "
+        f"load average {load} before the start"
+    )
+    if "start" in names:
+        start.report(options.pairs, options.guest_pairs, options.kernel)
+    if "ptrace" in names:
+        ptrace_events.report(options.pairs, options.calls)
+
+
+if __name__ == "__main__":
+    main()
