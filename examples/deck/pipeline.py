@@ -1,7 +1,7 @@
 """The pipeline by hand: C, LLVM IR, an ELF object of eBPF code; then the object is loaded with no source at hand."""
 
-import os
 import tempfile
+from pathlib import Path
 
 from stingless import BPF
 from stingless.compile import c_to_ir, ir_to_object
@@ -24,9 +24,8 @@ elf = ir_to_object(ir)  # code generation
 print("ELF object:", len(elf), "bytes, starting with", elf[:4])
 
 with tempfile.TemporaryDirectory() as directory:
-    path = os.path.join(directory, "hello.o")
-    with open(path, "wb") as file:
-        file.write(elf)
+    path = Path(directory) / "hello.o"
+    path.write_bytes(elf)
     del source, ir, elf
     b = BPF(object_file=path)
 
