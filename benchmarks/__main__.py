@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="|".join(NAMES), help="default: all")
     parser.add_argument("--pairs", type=int, default=10, help="counted runs of each on the host (%(default)s)")
     parser.add_argument("--guest-pairs", type=int, default=3, help="counted runs of each in the guest (%(default)s)")
-    parser.add_argument("--calls", type=int, default=100_000, help="traced calls of one loop (%(default)s)")
+    parser.add_argument("--calls", type=int, default=20_000, help="traced calls of one loop (%(default)s)")
     parser.add_argument("-k", "--kernel", default=default_kernel(), choices=load_kernels(), help="the guest's kernel")
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):

@@ -19,9 +19,7 @@ Each says what was asked, what was found, and what to do next.
 
 from __future__ import annotations
 
-import difflib
 import errno as _errno
-import heapq
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -166,6 +164,8 @@ def nearest(name: str, names: Sequence[str], count: int = 40) -> Sequence[str]:
             theirs = pieces(other)
             if shared := len(wanted & theirs):
                 ranked.append((shared / len(wanted | theirs), other))
+    import heapq
+
     return [other for _, other in heapq.nlargest(count, ranked)]
 
 
@@ -175,6 +175,8 @@ class UnknownNameError(StinglessError, KeyError):
     def __init__(self, kind: str, name: str, known: Iterable[str] = (), advice: str = "") -> None:
         names = sorted(set(known))
         self.name = name
+        import difflib
+
         self.near = tuple(difflib.get_close_matches(name, nearest(name, names), n=3, cutoff=0.5))
         message = f"no {kind} named {name!r}"
         if self.near:

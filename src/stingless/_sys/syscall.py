@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +15,7 @@ _NUMBERS: dict[str, dict[str, int]] = {
     "aarch64": {"bpf": 280, "perf_event_open": 241, "fsopen": 430, "fsconfig": 431, "fsmount": 432},
 }
 
-_MACHINE = platform.machine()
+_MACHINE = os.uname().machine
 _libc = ctypes.CDLL(None, use_errno=True)
 
 

@@ -5,7 +5,7 @@ One process a run, text in by standard input and the result out by standard outp
 
 from __future__ import annotations
 
-import platform
+import os
 import subprocess
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ _C_FLAGS = (
 
 def c_arguments(cflags: Sequence[str] = ()) -> list[str]:
     """clang's arguments for C, without input, output and stage."""
-    arch = _ARCH_MACRO.get(platform.machine())
+    arch = _ARCH_MACRO.get(os.uname().machine)
     includes = [f for path in (HEADERS, *find_compiler().includes) for f in ("-isystem", str(path))]
     return [*_TARGET, *_C_FLAGS, *([f"-D{arch}"] if arch else []), "-D__BPF_TRACING__", *includes, *cflags]
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import platform
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -44,12 +42,12 @@ def _wheel_includes(wheel: Path | None) -> tuple[Path, ...]:
     if wheel is None:
         return ()
     base = wheel / "lib/libc/include"
-    arch = _UAPI_DIRS.get(platform.machine())
+    arch = _UAPI_DIRS.get(os.uname().machine)
     return (*([base / arch] if arch else []), base / "any-linux-any")
 
 
 def _system_includes() -> tuple[Path, ...]:
-    multiarch = Path("/usr/include") / f"{platform.machine()}-linux-gnu"
+    multiarch = Path("/usr/include") / f"{os.uname().machine}-linux-gnu"
     return tuple(p for p in (multiarch, Path("/usr/include")) if (p / "linux").is_dir() or (p / "asm").is_dir())
 
 
@@ -65,6 +63,8 @@ def find_compiler() -> Compiler:
         return Compiler((chosen,), _wheel_includes(wheel) or _system_includes(), "STINGLESS_CLANG")
     if wheel is not None:
         return Compiler((str(wheel / "zig"), "clang"), _wheel_includes(wheel), "ziglang wheel")
+    import shutil
+
     found = shutil.which("clang")
     if found:
         compiler = Compiler((found,), _system_includes(), "system")

@@ -19,7 +19,6 @@ from collections import deque
 
 from stingless._sys.syscall import Fd
 from stingless.errors import NotSupportedError
-from stingless.linux.guard import Watchdog
 from stingless.linux.owned import Owned
 from stingless.linux.refusals import privilege
 from stingless.linux.tracefs import Tracefs
@@ -107,6 +106,8 @@ class Instance:
         self.name = f"instances/stingless-{os.getpid()}-{os.urandom(3).hex()}"
         self._tracefs = tracefs
         tracefs.mkdir(self.name)
+        from stingless.linux.guard import Watchdog
+
         self._watchdog = Watchdog(tracefs.fd, self.name)
         enable = tracefs.open(f"{self.name}/{_PRINTK}", os.O_WRONLY)
         os.write(enable.fileno(), b"1")

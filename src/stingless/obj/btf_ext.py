@@ -10,6 +10,8 @@ from stingless.errors import ObjectError
 from stingless.obj.elf import STT_SECTION, Elf
 from stingless.obj.spec import FuncInfo, LineInfo
 
+_MAX_SECTION = 1 << 31
+
 
 def read_infos(btf: Btf, data: bytes) -> tuple[dict[str, list[FuncInfo]], dict[str, list[LineInfo]]]:
     """Function and line records by section; `insn` counts 8-byte slots from the section's start."""
@@ -61,8 +63,8 @@ def complete_sections(btf: Btf, elf: Elf) -> Btf:
             (spots.get(btf.type(m.type).name, m.offset), m.type, m.size or btf.size_of(btf.type(m.type).type))
             for m in section.members
         )
-        if any(offset + length > size for offset, _, length in rows):
-            raise ObjectError(f"a variable reaches past the end of section {section.name!r} ({size} bytes)")
+        if size > _MAX_SECTION or any(offset + length > size for offset, _, length in rows):
+            raise ObjectError(f"section {section.name!r} has {size} bytes, which its variables do not fit")
         at = btf.offset_of(type_id)
         struct.pack_into("<I", data, at + 8, size)
         for i, (offset, var, length) in enumerate(rows):

@@ -76,6 +76,8 @@ def parse_elf(data: bytes) -> Elf:
 def _parse(data: bytes) -> Elf:
     if data[:4] != b"\x7fELF":
         raise ObjectError(f"not an ELF object: it starts with {data[:4].hex() or 'nothing'}, not with 7f454c46")
+    if len(data) < 64:
+        raise ObjectError(f"the ELF object is truncated ({len(data)} bytes): its header has 64")
     if data[4] != 2:
         raise ObjectError("a 32-bit ELF object: eBPF objects are 64-bit (compile with clang -target bpf)")
     if data[5] != 1:
@@ -89,6 +91,10 @@ def _parse(data: bytes) -> Elf:
     entry, count, names_at = struct.unpack_from("<HHH", data, 58)
     if entry != 64:
         raise ObjectError(f"ELF section headers of {entry} bytes, not 64")
+    if table + count * entry > len(data):
+        raise ObjectError(
+            f"the ELF object is truncated: {len(data)} bytes, its section headers end at {table + count * entry}"
+        )
     heads = [struct.unpack_from("<IIQQQQIIQQ", data, table + i * entry) for i in range(count)]
 
     def content(i: int) -> bytes:

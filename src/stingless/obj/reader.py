@@ -45,6 +45,13 @@ def read_object(data: bytes) -> ObjectSpec:
     return _Reader(parse_elf(data)).read()
 
 
+def _slots(section: Section) -> list[Instruction]:
+    try:
+        return decode(section.data)
+    except ValueError as error:
+        raise ObjectError(f"section {section.name!r}: {error}") from None
+
+
 class _Reader:
     def __init__(self, elf: Elf) -> None:
         self.elf = elf
@@ -63,7 +70,7 @@ class _Reader:
         elif elf.section(".maps") is not None:
             raise ObjectError("the object declares maps in .maps but has no BTF: compile it with -g")
         self.functions = self._functions()
-        self.slots = {s.index: decode(s.data) for s in elf.sections if s.flags & SHF_EXECINSTR and s.size}
+        self.slots = {s.index: _slots(s) for s in elf.sections if s.flags & SHF_EXECINSTR and s.size}
         self.relocations = {index: {r.offset // 8: r for r in elf.relocations.get(index, ())} for index in self.slots}
 
     def _functions(self) -> dict[tuple[int, int], _Function]:
@@ -73,6 +80,8 @@ class _Reader:
                 continue
             section = self.elf.sections[symbol.section]
             start, end = symbol.value // 8, (symbol.value + symbol.size) // 8
+            if not section.flags & SHF_EXECINSTR:
+                raise ObjectError(f"function {symbol.name!r} is in section {section.name!r}, which is not code")
             if end * 8 > len(section.data):
                 raise ObjectError(f"function {symbol.name!r} reaches past the end of section {section.name!r}")
             found[section.index, start] = _Function(symbol.name, section, start, end, symbol.bind != STB_LOCAL)

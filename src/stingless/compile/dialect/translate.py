@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -125,6 +124,8 @@ def _methods(work: _Work, tables: Sequence[str]) -> None:
             continue
         method = tokens[i + 2].text
         if method not in METHODS:
+            import difflib
+
             near = difflib.get_close_matches(method, METHODS, n=2)
             hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(METHODS))}"
             raise work.refuse(tokens[i + 2], f"table {token.text!r} has no method {method!r}; {hint}")
