@@ -42,21 +42,7 @@ _HOME = {
     "read_object": "stingless.obj.reader",
     **dict.fromkeys(_ERRORS, "stingless.errors"),
 }
-__all__ = [
-    "BPF",
-    "AttachError",
-    "ClosedError",
-    "CompileError",
-    "LoadError",
-    "MapError",
-    "NotSupportedError",
-    "ObjectError",
-    "PrivilegeError",
-    "StinglessError",
-    "UnknownNameError",
-    "VerifierError",
-    "read_object",
-]
+__all__ = ["BPF", "read_object", *_ERRORS]
 
 
 def __getattr__(name: str) -> Any:

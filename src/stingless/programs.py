@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
-from stingless._gen.uapi import MapType, ProgramType
+from stingless._gen.uapi import ProgramType
 from stingless.errors import UnknownNameError
 from stingless.kernel import Kernel, Map, Program
-from stingless.obj.spec import MapSpec, ObjectSpec
-
-
-def possible_cpus() -> int:
-    """Number of CPUs that per-CPU data is kept for (/sys/devices/system/cpu/possible)."""
-    text = Path("/sys/devices/system/cpu/possible").read_text().strip()
-    return int(text.replace(",", "-").rpartition("-")[2]) + 1
+from stingless.obj.spec import ObjectSpec
 
 
 class LoadedObject:
@@ -27,7 +20,7 @@ class LoadedObject:
         self._programs: dict[tuple[str, ProgramType], Program] = {}
         try:
             for name, map_spec in spec.maps.items():
-                self.maps[name] = kernel.create_map(_sized(map_spec))
+                self.maps[name] = kernel.create_map(map_spec)
         except BaseException:
             self.close()
             raise
@@ -54,10 +47,3 @@ class LoadedObject:
             map.close()
         self._programs.clear()
         self.maps.clear()
-
-
-def _sized(spec: MapSpec) -> MapSpec:
-    """A perf event array without a size has one entry for each CPU."""
-    if spec.type == MapType.PERF_EVENT_ARRAY and not spec.max_entries:
-        return replace(spec, max_entries=possible_cpus())
-    return spec

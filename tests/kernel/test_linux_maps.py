@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from stingless._gen.uapi import MapType
+from stingless.cpus import possible_cpus
 from stingless.errors import ClosedError, LoadError, MapError
 from stingless.kernel import BPF_EXIST, BPF_NOEXIST
-from stingless.linux.host import possible_cpus
 from stingless.linux.kernel import LinuxKernel
 from stingless.obj.spec import MapSpec
 from tests.linux_support import IS_ROOT

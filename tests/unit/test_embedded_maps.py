@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stingless._gen.uapi import MapType, ProgramType
-from stingless._sys.runtime import possible_cpus
 from stingless.asm.instruction import encode, exit_, mov_imm
+from stingless.cpus import possible_cpus
 from stingless.embedded.kernel import EmbeddedKernel
 from stingless.embedded.maps import EmbeddedMap
 from stingless.errors import ClosedError, LoadError, MapError, NotSupportedError

@@ -186,3 +186,12 @@ def test_corrupt_sections(section: str, changes: list[tuple[int, int]]) -> None:
         data[start + at % len(found.data)] = value
     with contextlib.suppress(ObjectError):
         read_object(bytes(data))
+
+
+def test_addresses_in_data_are_not_lost_silently() -> None:
+    text = (
+        "#include <bpf/bpf_helpers.h>\n#include <linux/bpf.h>\nstatic int a = 1, b = 2; static int *const volatile both[] = {&a, &b};"
+        'SEC("xdp") int f(struct xdp_md *ctx) { return *both[ctx->rx_queue_index & 1]; }'
+    )
+    with pytest.raises(ObjectError, match=r"holds addresses"):
+        read_object(compile_object(text))

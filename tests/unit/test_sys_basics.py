@@ -13,6 +13,7 @@ from stingless._gen.uapi import MapType, ProgramType
 from stingless._sys import bpf, syscall
 from stingless._sys.mount import mount_points
 from stingless._sys.syscall import Fd
+from stingless.cpus import cpu_list, online_cpus, possible_cpus
 from stingless.errors import ClosedError, LoadError, NotSupportedError, PrivilegeError, UnknownNameError
 from stingless.linux import host, refusals
 from stingless.obj.spec import MapSpec, ProgramSpec
@@ -57,11 +58,11 @@ def test_system_call_numbers() -> None:
 
 @pytest.mark.parametrize(("text", "cpus"), [("0\n", [0]), ("0-3", [0, 1, 2, 3]), ("0,2-3,8\n", [0, 2, 3, 8]), ("", [])])
 def test_cpu_lists(text: str, cpus: list[int]) -> None:
-    assert host.cpu_list(text) == cpus
+    assert cpu_list(text) == cpus
 
 
 def test_cpus_and_mounts_of_this_machine() -> None:
-    assert len(host.online_cpus()) <= host.possible_cpus()
+    assert len(online_cpus()) <= possible_cpus()
     assert "/proc" in mount_points("proc")
     assert mount_points("no such kind") == []
 

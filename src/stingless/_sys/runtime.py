@@ -14,6 +14,7 @@ from ctypes import POINTER, Structure, byref, c_char, c_int, c_int32, c_uint8, c
 from functools import cache
 from pathlib import Path
 
+from stingless.cpus import possible_cpus
 from stingless.errors import NotSupportedError
 
 _MAX_HELPERS = 256
@@ -146,16 +147,6 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
 
 def library_path() -> Path:
     return Path(__file__).with_name(f"libstingless-runtime.{platform.machine()}.so")
-
-
-@cache
-def possible_cpus() -> int:
-    """How many CPUs there can be: what per-CPU values have a slot for."""
-    try:
-        last = Path("/sys/devices/system/cpu/possible").read_text().replace(",", "-").split("-")[-1]
-        return int(last) + 1
-    except (OSError, ValueError):
-        return os.cpu_count() or 1
 
 
 def _own_cgroup() -> int:

@@ -11,13 +11,13 @@ from stingless._gen.uapi import ProgramType
 from stingless._sys import runtime
 from stingless.embedded import readers
 from stingless.embedded.maps import EmbeddedMap
-from stingless.embedded.owned import Owned
 from stingless.embedded.programs import SUPPORTED, EmbeddedProgram
 from stingless.embedded.readers import EmbeddedTraceReader, PerfReader, RingbufReader
 from stingless.errors import AttachError, ClosedError, LoadError, NotSupportedError, UnknownNameError
 from stingless.events import Event, Kprobe, PerfEvent, RawTracepoint, SocketFilter, Tracepoint, Tracing, Uprobe, Xdp
 from stingless.kernel import Command, Link, Map, Probe, Program
 from stingless.obj.spec import MapSpec, ProgramSpec
+from stingless.owned import Owned
 
 if TYPE_CHECKING:
     from stingless.embedded.sources.tracer import Tracer

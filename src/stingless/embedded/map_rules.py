@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 
 from stingless._gen.uapi import MapType
-from stingless._sys.runtime import possible_cpus
+from stingless.cpus import possible_cpus
 from stingless.errors import LoadError, NotSupportedError
 from stingless.obj.spec import MapSpec
 

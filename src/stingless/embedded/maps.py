@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from stingless._gen.uapi import MapType
 from stingless._sys import runtime
+from stingless.cpus import possible_cpus
 from stingless.embedded import map_rules
-from stingless.embedded.owned import Owned
 from stingless.errors import LoadError, MapError
 from stingless.kernel import BPF_ANY
 from stingless.obj.spec import MapSpec
+from stingless.owned import Owned
 
 if TYPE_CHECKING:
     from stingless.embedded.programs import EmbeddedProgram
@@ -29,7 +30,7 @@ class EmbeddedMap(Owned):
         self._spec = spec
         self._value_bytes = spec.value_size
         if spec.type in map_rules.PER_CPU:
-            self._value_bytes = (spec.value_size + 7) // 8 * 8 * runtime.possible_cpus()
+            self._value_bytes = (spec.value_size + 7) // 8 * 8 * possible_cpus()
         self._program_of = program_of
         self._programs: dict[int, int] = {}
         try:

@@ -11,10 +11,10 @@ from stingless._gen.uapi import ProgramType
 from stingless._sys import runtime
 from stingless.embedded import ctx_access
 from stingless.embedded.maps import EmbeddedMap
-from stingless.embedded.owned import Owned
 from stingless.errors import LoadError
 from stingless.kernel import RunResult
 from stingless.obj.spec import ProgramSpec
+from stingless.owned import Owned
 
 if TYPE_CHECKING:
     from stingless._sys.runtime import Ring, Task

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from stingless._gen.uapi import MapType
-from stingless._sys.runtime import Ring, possible_cpus
+from stingless._sys.runtime import Ring
+from stingless.cpus import possible_cpus
 from stingless.embedded.maps import EmbeddedMap
-from stingless.embedded.owned import Owned
 from stingless.errors import MapError
 from stingless.kernel import Record
+from stingless.owned import Owned
 
 R = TypeVar("R")
 _TRACE_BYTES = 1 << 20

@@ -28,7 +28,7 @@ HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"infinite loop detected|back-edge|too complex|too large|BPF program is too large|jumps is too complex",
-        "the verifier cannot see that the loop ends: use a constant bound, `#pragma unroll`, or bpf_loop()",
+        "the verifier cannot see that the loop ends: use a constant bound, or `#pragma unroll`",
     ),
     (r"unreachable insn", "code that no path reaches: let clang optimise (-O2), or remove it"),
     (r"unknown func|invalid func|program of this type cannot use helper", "this helper is not there for this program "

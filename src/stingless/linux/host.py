@@ -3,31 +3,10 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 
 # linux/capability.h
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
-
-
-def cpu_list(text: str) -> list[int]:
-    """The CPUs of a list such as "0-3,8"."""
-    cpus: list[int] = []
-    for part in text.strip().split(","):
-        if part:
-            first, _, last = part.partition("-")
-            cpus += range(int(first), int(last or first) + 1)
-    return cpus
-
-
-@cache
-def possible_cpus() -> int:
-    """How many CPUs there can ever be: what per-CPU map values have a slot for."""
-    return cpu_list(Path("/sys/devices/system/cpu/possible").read_text())[-1] + 1
-
-
-def online_cpus() -> list[int]:
-    return cpu_list(Path("/sys/devices/system/cpu/online").read_text())
 
 
 def effective_capabilities() -> int:

@@ -13,9 +13,9 @@ from stingless.kernel import EventReader, Map, Probe, Program
 from stingless.linux import maps as _maps
 from stingless.linux import programs as _programs
 from stingless.linux.maps import LinuxMap
-from stingless.linux.owned import Owned
 from stingless.linux.programs import LinuxProgram
 from stingless.obj.spec import MapSpec, ProgramSpec
+from stingless.owned import Owned
 
 if TYPE_CHECKING:
     from stingless.btf.types import Btf

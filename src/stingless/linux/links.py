@@ -8,8 +8,8 @@ from stingless._gen.uapi import ProgramType
 from stingless._sys.syscall import Fd
 from stingless.errors import AttachError
 from stingless.events import Event
-from stingless.linux.owned import Owned
 from stingless.linux.programs import LinuxProgram
+from stingless.owned import Owned
 
 
 class LinuxLink(Owned):

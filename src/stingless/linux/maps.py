@@ -14,12 +14,12 @@ from dataclasses import replace
 from stingless._gen.uapi import MapType
 from stingless._sys import bpf
 from stingless._sys.syscall import Fd
+from stingless.cpus import possible_cpus
 from stingless.errors import MapError
 from stingless.kernel import BPF_ANY
-from stingless.linux import host
-from stingless.linux.owned import Owned
 from stingless.linux.refusals import ENOTSUPP, map_refused
 from stingless.obj.spec import MapSpec
+from stingless.owned import Owned
 
 _PER_CPU = {
     MapType.PERCPU_HASH,
@@ -47,7 +47,7 @@ class LinuxMap(Owned):
         self._fd = fd
         self._value_bytes = spec.value_size
         if spec.type in _PER_CPU:
-            self._value_bytes = (spec.value_size + 7) // 8 * 8 * host.possible_cpus()
+            self._value_bytes = (spec.value_size + 7) // 8 * 8 * possible_cpus()
 
     @property
     def spec(self) -> MapSpec:
@@ -210,7 +210,7 @@ def adapted(spec: MapSpec) -> MapSpec:
     """`spec` with the sizes that depend on the machine: a perf event array without max_entries has one for each
     possible CPU, and a ring buffer is at least a page."""
     if spec.type is MapType.PERF_EVENT_ARRAY and spec.max_entries == 0:
-        return replace(spec, max_entries=host.possible_cpus())
+        return replace(spec, max_entries=possible_cpus())
     page = os.sysconf("SC_PAGESIZE")
     if spec.type is MapType.RINGBUF and 0 < spec.max_entries < page:
         return replace(spec, max_entries=page)

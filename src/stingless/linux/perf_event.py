@@ -12,6 +12,7 @@ import errno
 from stingless._gen.uapi import ProgramType
 from stingless._sys import perf_event
 from stingless._sys.syscall import Fd
+from stingless.cpus import online_cpus
 from stingless.errors import AttachError, NotSupportedError, StinglessError
 from stingless.events import PerfEvent
 from stingless.linux import host, perf_link
@@ -23,7 +24,7 @@ def attach(program: LinuxProgram, event: PerfEvent) -> LinuxLink:
     require_type(program, event, ProgramType.PERF_EVENT)
     if bool(event.sample_period) == bool(event.sample_freq):
         raise AttachError(f"{event}: give a sample_period or a sample_freq, one of them", errno.EINVAL)
-    cpus = host.online_cpus() if event.pid == -1 and event.cpu == -1 else [event.cpu]
+    cpus = online_cpus() if event.pid == -1 and event.cpu == -1 else [event.cpu]
     opened: list[Fd] = []
     try:
         for cpu in cpus:

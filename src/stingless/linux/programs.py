@@ -19,9 +19,9 @@ from stingless.asm.instruction import decode
 from stingless.errors import LoadError, NotSupportedError, StinglessError
 from stingless.kernel import RunResult
 from stingless.linux.maps import LinuxMap
-from stingless.linux.owned import Owned
 from stingless.linux.refusals import ENOTSUPP, privilege, program_refused
 from stingless.obj.spec import ProgramSpec
+from stingless.owned import Owned
 
 if TYPE_CHECKING:
     from stingless.linux.kernel import LinuxKernel

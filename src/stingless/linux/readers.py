@@ -14,12 +14,12 @@ from stingless._sys import perf_event
 from stingless._sys.perf_event import PerfRing
 from stingless._sys.ringbuf import RingBuffer
 from stingless._sys.syscall import Fd
+from stingless.cpus import online_cpus
 from stingless.errors import LoadError, MapError
 from stingless.kernel import Record
-from stingless.linux import host
 from stingless.linux.maps import LinuxMap
-from stingless.linux.owned import Owned
 from stingless.linux.refusals import privilege
+from stingless.owned import Owned
 
 
 class _Reader(Owned):
@@ -50,7 +50,7 @@ class PerfReader(_Reader):
         self._map = map
         self._rings: list[tuple[int, Fd, PerfRing]] = []
         try:
-            for cpu in host.online_cpus():
+            for cpu in online_cpus():
                 if cpu < map.spec.max_entries:
                     self._add(cpu, pages)
         except BaseException:

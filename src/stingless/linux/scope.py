@@ -25,8 +25,8 @@ from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, call, exit_, ld_imm64, mov, mov_imm
 from stingless.errors import ClosedError
 from stingless.linux import guard, guardian
-from stingless.linux.owned import Owned
 from stingless.obj.spec import ProgramSpec
+from stingless.owned import Owned
 
 SCOPED_TYPES = {
     ProgramType.KPROBE,
@@ -111,7 +111,7 @@ class LinuxCommand(Owned):
 
     def release(self) -> None:
         with self._lock:
-            if self._freed:
+            if self._closed:
                 raise ClosedError(f"the command {self._name!r} is closed")
             if self._released:
                 return
@@ -131,7 +131,7 @@ class LinuxCommand(Owned):
             left = None if deadline is None else max(deadline - time.monotonic(), 0)
             if self._message(left) is None and not self._gone:
                 return None
-        if self._status is None and not self._freed:
+        if self._status is None and not self._closed:
             raise ChildProcessError(f"the process that guards {self._name!r} died")
         return self._status
 

@@ -19,9 +19,9 @@ from collections import deque
 
 from stingless._sys.syscall import Fd
 from stingless.errors import NotSupportedError
-from stingless.linux.owned import Owned
 from stingless.linux.refusals import privilege
 from stingless.linux.tracefs import Tracefs
+from stingless.owned import Owned
 
 _PRINTK = "events/bpf_trace/bpf_trace_printk/enable"
 

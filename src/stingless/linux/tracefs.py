@@ -11,8 +11,8 @@ import os
 from stingless._sys.mount import directory
 from stingless._sys.syscall import Fd
 from stingless.errors import NotSupportedError, StinglessError, UnknownNameError
-from stingless.linux.owned import Owned
 from stingless.linux.refusals import EMBEDDED, privilege
+from stingless.owned import Owned
 
 
 class Tracefs(Owned):

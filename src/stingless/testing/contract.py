@@ -18,12 +18,13 @@ import pytest
 
 from stingless._gen.uapi import MapType, ProgramType
 from stingless.compile import compile_object
+from stingless.cpus import possible_cpus
 from stingless.errors import ClosedError, LoadError, MapError, UnknownNameError, VerifierError
 from stingless.events import Kprobe, Tracepoint, Xdp
 from stingless.kernel import BPF_EXIST, BPF_NOEXIST, Kernel, RunResult
 from stingless.obj.reader import read_object
 from stingless.obj.spec import MapSpec, ProgramSpec
-from stingless.programs import LoadedObject, possible_cpus
+from stingless.programs import LoadedObject
 
 PACKET = bytes(range(64))
 XDP_DROP, XDP_PASS = 1, 2

@@ -9,13 +9,13 @@ from stingless.errors import ClosedError
 
 
 class Owned:
-    """Something that an `EmbeddedKernel` made.  `close()` may be called twice; `_free()` is called once."""
+    """Something that a kernel made.  `close()` may be called twice; `_free()` is called once."""
 
     _home: MutableMapping[int, Owned] | None = None
     _closed = False
 
     def _free(self) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # each kind frees in its own way
 
     def _open(self, what: str) -> None:
         if self._closed:
