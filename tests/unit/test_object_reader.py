@@ -190,7 +190,8 @@ def test_corrupt_sections(section: str, changes: list[tuple[int, int]]) -> None:
 
 def test_addresses_in_data_are_not_lost_silently() -> None:
     text = (
-        "#include <bpf/bpf_helpers.h>\n#include <linux/bpf.h>\nstatic int a = 1, b = 2; static int *const volatile both[] = {&a, &b};"
+        "#include <bpf/bpf_helpers.h>\n#include <linux/bpf.h>\n"
+        "static int a = 1, b = 2; static int *const volatile both[] = {&a, &b};"
         'SEC("xdp") int f(struct xdp_md *ctx) { return *both[ctx->rx_queue_index & 1]; }'
     )
     with pytest.raises(ObjectError, match=r"holds addresses"):

@@ -171,9 +171,7 @@ class _Reader:
             link.maps.append(MapRef(at, symbol.name))
             return insn._replace(src=op.PSEUDO_MAP_FD, imm=0)
         if self.elf.relocations.get(target.index):
-            raise ObjectError(
-                f"section {target.name!r} holds addresses, which is not read yet: use an index or a switch"
-            )
+            raise ObjectError(f"section {target.name!r} holds addresses, which are not read yet: use an index")
         if target.name not in self.maps:
             raise ObjectError(f"function {function.name!r} uses {symbol.name!r} in section {target.name!r}, not a map")
         link.maps.append(MapRef(at, target.name, symbol.value + insn.imm))
