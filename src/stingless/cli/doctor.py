@@ -49,17 +49,24 @@ def machine_probes() -> list[Probe]:
 
 
 def compiler_probes() -> list[Probe]:
-    """The compiler, tried on a one-line program."""
+    """The compiler in use, tried on a one-line program, and the system's."""
     from stingless.compile import compile_object
-    from stingless.compile.toolchain import find_compiler
+    from stingless.compile.toolchain import MIN_CLANG, find_compiler, system_compiler
 
     try:
         compiler = find_compiler()
-        name = f"clang with the BPF back end ({compiler.origin}: {compiler.version()})"
         compile_object("int f(void) { return 0; }")
+        used = Probe(f"clang with the BPF back end ({compiler.origin}: {compiler.version()})", True)
     except StinglessError as error:
-        return [Probe("clang with the BPF back end", False, str(error), "pip install 'stingless[compile]'")]
-    return [Probe(name, True)]
+        used = Probe("clang with the BPF back end", False, str(error), "pip install 'stingless[compile]'")
+    system = system_compiler()
+    if system is not None:
+        return [used, Probe(f"system clang ({system.version()})", True)]
+    why, fix = (
+        f"no clang >= {MIN_CLANG} in PATH",
+        "not needed: the wheel's is used" if used.supported else "apt-get install clang",
+    )
+    return [used, Probe("system clang", False, why, fix)]
 
 
 def kernel_probes(make: Callable[[], Kernel]) -> list[Probe]:

@@ -51,6 +51,17 @@ def _system_includes() -> tuple[Path, ...]:
     return tuple(p for p in (multiarch, Path("/usr/include")) if (p / "linux").is_dir() or (p / "asm").is_dir())
 
 
+def system_compiler() -> Compiler | None:
+    """The clang in PATH, if it is new enough."""
+    found = shutil.which("clang")
+    if found:
+        compiler = Compiler((found,), _system_includes(), "system")
+        major = re.search(r"version (\d+)", compiler.version())
+        if major and int(major.group(1)) >= MIN_CLANG:
+            return compiler
+    return None
+
+
 @cache
 def find_compiler() -> Compiler:
     """The compiler to use: $STINGLESS_CLANG, else the ziglang wheel's clang, else a system clang >= 12.
@@ -65,12 +76,9 @@ def find_compiler() -> Compiler:
         return Compiler((str(wheel / "zig"), "clang"), _wheel_includes(wheel), "ziglang wheel")
     import shutil
 
-    found = shutil.which("clang")
-    if found:
-        compiler = Compiler((found,), _system_includes(), "system")
-        major = re.search(r"version (\d+)", compiler.version())
-        if major and int(major.group(1)) >= MIN_CLANG:
-            return compiler
+    system = system_compiler()
+    if system is not None:
+        return system
     raise NotSupportedError(
         "compiling C",
         advice=f"no compiler found: pip install 'stingless[compile]', or install clang >= {MIN_CLANG}, "
