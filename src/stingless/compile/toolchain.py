@@ -53,6 +53,8 @@ def _system_includes() -> tuple[Path, ...]:
 
 def system_compiler() -> Compiler | None:
     """The clang in PATH, if it is new enough."""
+    import shutil
+
     found = shutil.which("clang")
     if found:
         compiler = Compiler((found,), _system_includes(), "system")
@@ -74,8 +76,6 @@ def find_compiler() -> Compiler:
         return Compiler((chosen,), _wheel_includes(wheel) or _system_includes(), "STINGLESS_CLANG")
     if wheel is not None:
         return Compiler((str(wheel / "zig"), "clang"), _wheel_includes(wheel), "ziglang wheel")
-    import shutil
-
     system = system_compiler()
     if system is not None:
         return system
