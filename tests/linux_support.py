@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from stingless._gen.uapi import AttachType, Helper, MapType, ProgramType
+from stingless._gen.helpers import Helper
+from stingless._gen.uapi import AttachType, MapType, ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import (
     Instruction,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from stingless._gen.uapi import Helper, MapType, ProgramType
+from stingless._gen.helpers import Helper
+from stingless._gen.uapi import MapType, ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, add_imm, call, encode, exit_, ld_imm64, load, mov, mov_imm, store
 from stingless.embedded.kernel import EmbeddedKernel

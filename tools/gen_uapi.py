@@ -2,7 +2,8 @@
 
 Reads `linux/bpf.h` (the copy in the ziglang wheel, or the path given) and writes
 
-* `src/stingless/_gen/uapi.py`: map, program, attach and link types, bpf(2) commands, helper ids, helper prototypes
+* `src/stingless/_gen/uapi.py`: map, program, attach and link types, bpf(2) commands
+* `src/stingless/_gen/helpers.py`: helper ids and prototypes, apart since a start needs none of them
 * `src/stingless/compile/headers/bpf/bpf_helper_defs.h`: the helpers as C declarations
 
 Only names, numbers and prototypes are taken.  Usage: `python tools/gen_uapi.py [path/to/linux/bpf.h]`.
@@ -88,10 +89,15 @@ def python_module(text: str, version: str) -> str:
             seen.setdefault(value, short)
             out.append(f"    {short} = {value}")
         out.append("")
+    return "\n".join(out)
+
+
+def helpers_module(text: str, version: str) -> str:
+    protos = helper_prototypes(text)
+    out = [f'"""{NOTE.format(version=version)}"""', "", "from enum import IntEnum", ""]
     out += ["", "class Helper(IntEnum):", '    """`enum bpf_func_id`: the helpers that a program may call."""', ""]
     out += [f"    {name} = {value}" for name, value in helper_ids(text)]
     out += ["", "", "PROTOTYPES: dict[str, tuple[str, str]] = {"]
-    protos = helper_prototypes(text)
     for name, _ in helper_ids(text):
         if name in protos:
             out.append(f"    {name!r}: ({protos[name][0]!r}, {protos[name][1]!r}),".replace("'", '"'))
@@ -120,6 +126,7 @@ def main() -> None:
     header = header_path()
     text, version = header.read_text(), uapi_version(header)
     (ROOT / "src/stingless/_gen/uapi.py").write_text(python_module(text, version))
+    (ROOT / "src/stingless/_gen/helpers.py").write_text(helpers_module(text, version))
     (ROOT / "src/stingless/compile/headers/bpf/bpf_helper_defs.h").write_text(c_header(text, version))
 
 

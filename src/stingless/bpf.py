@@ -10,19 +10,21 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from stingless import session
+# Most of the package is imported while clang works on the program: see `BPF._compile`.
 from stingless._gen.uapi import MapType, ProgramType
-from stingless.bcc.autoload import autoload
-from stingless.bcc.tables import EventTable, ProgramTable, Table
-from stingless.bcc.trace import parse_trace_line
 from stingless.errors import AttachError, ClosedError, UnknownNameError
 from stingless.events import Event, Kprobe, PerfEvent, RawTracepoint, SocketFilter, Tracepoint, Uprobe, Xdp
-from stingless.kernel import Kernel, Link, Map, Program, TraceReader
-from stingless.obj.spec import ObjectSpec
-from stingless.programs import LoadedObject
+
+if TYPE_CHECKING:
+    from stingless.bcc.tables import Table
+    from stingless.compile.dialect.tracepoints import Field
+    from stingless.kernel import Kernel, Link, Map, Program, TraceReader
+    from stingless.obj.spec import ObjectSpec
+    from stingless.session import Session
 
 _SLICE_MS = 200  # a waiting reader comes back this often, so that signals are handled
 
@@ -74,19 +76,23 @@ class BPF:
     ) -> None:
         if sum(bool(source) for source in (src_file, text, object_file)) != 1:
             raise ValueError("BPF() needs exactly one of text=, src_file= and object_file=")
-        self._session = session.current() if kernel is None else session.Session(kernel)
-        self.kernel = self._session.kernel
+        self._given = kernel
         self.links: dict[tuple[str, str], Link] = {}
         self.funcs: dict[str, Function] = {}
         self.tables: dict[str, Table] = {}
         self._trace: TraceReader | None = None
         self._closed = False
         if object_file is not None:
-            self.spec = _read(Path(object_file).read_bytes())
+            from stingless.obj.reader import read_object
+
+            self.spec = read_object(Path(object_file).read_bytes())
         else:
             name = _text(src_file) if src_file else "main.c"
             source = Path(name).read_text() if src_file else _text(text or "")
-            self.spec = _compile(source, self.kernel, name, cflags)
+            self.spec = self._compile(source, name, cflags)
+        from stingless.bcc.autoload import autoload
+        from stingless.programs import LoadedObject
+
         self._object = LoadedObject(self.kernel, self.spec)
         atexit.register(self.cleanup)
         try:
@@ -94,6 +100,36 @@ class BPF:
         except BaseException:
             self.cleanup()
             raise
+
+    @cached_property
+    def _session(self) -> Session:
+        from stingless import session
+
+        return session.current() if self._given is None else session.Session(self._given)
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel that the programs run on."""
+        return self._session.kernel
+
+    def _compile(self, source: str, name: str, cflags: Sequence[str]) -> ObjectSpec:
+        from stingless.compile import BccRun
+
+        run = BccRun(source, self._fields_of, name, cflags)
+        try:
+            # Choosing the kernel and importing what follows takes about as long as clang, which works meanwhile.
+            self._session  # noqa: B018
+            from stingless.obj.reader import read_object
+            from stingless.obj.source import with_source
+
+            return with_source(read_object(run.output()), name, source)
+        finally:
+            run.close()
+
+    def _fields_of(self, category: str, event: str) -> Sequence[Field]:
+        from stingless.compile.dialect.tracepoints import parse_format
+
+        return parse_format(self.kernel.tracepoint_format(category, event))
 
     # Functions and tables
 
@@ -132,6 +168,7 @@ class BPF:
 
     def _make_table(self, map: Map) -> Table:
         from stingless._sys.cvalues import c_type, integer_type
+        from stingless.bcc.tables import EventTable, ProgramTable, Table
 
         spec, btf = map.spec, self.spec.btf
         key = c_type(btf, spec.key_type) if btf and spec.key_type else integer_type(spec.key_size)
@@ -317,6 +354,8 @@ class BPF:
     def trace_fields(self, nonblocking: bool = False) -> Any:
         """(task, pid, cpu, flags, timestamp, message) of the next line; six times None when `nonblocking` and there is
         none."""
+        from stingless.bcc.trace import parse_trace_line
+
         while True:
             line = self.trace_readline(nonblocking)
             if not line and nonblocking:
@@ -347,6 +386,8 @@ class BPF:
         self._poll(0, MapType.RINGBUF)
 
     def _poll(self, timeout: int, kind: MapType) -> int:
+        from stingless.bcc.tables import EventTable
+
         tables = [t for t in self.tables.values() if isinstance(t, EventTable) and t.map.spec.type == kind]
         self._session.waiting()
         deadline = None if timeout < 0 else time.monotonic() + timeout / 1000
@@ -377,6 +418,8 @@ class BPF:
             with contextlib.suppress(OSError):
                 link.close()
         self.links.clear()
+        from stingless.bcc.tables import EventTable
+
         for table in self.tables.values():
             if isinstance(table, EventTable) and table.reader is not None:
                 table.reader.close()
@@ -401,21 +444,6 @@ def event_marker(spec: ObjectSpec, table: str) -> int:
 
     found = spec.btf.find(MARKER + table, Kind.VAR) if spec.btf else None
     return found.type if found else 0
-
-
-def _read(data: bytes) -> ObjectSpec:
-    from stingless.obj.reader import read_object
-
-    return read_object(data)
-
-
-def _compile(source: str, kernel: Kernel, name: str, cflags: Sequence[str]) -> ObjectSpec:
-    from stingless.compile import compile_bcc
-    from stingless.compile.dialect.tracepoints import parse_format
-    from stingless.obj.source import with_source
-
-    data = compile_bcc(source, lambda c, n: parse_format(kernel.tracepoint_format(c, n)), name, cflags)
-    return with_source(_read(data), name, source)
 
 
 def _text(value: str | bytes) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stingless._gen.uapi import Helper, ProgramType
+from stingless._gen.helpers import Helper
+from stingless._gen.uapi import ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, call, exit_, load, mov_imm
 from stingless.errors import AttachError, UnknownNameError

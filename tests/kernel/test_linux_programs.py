@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from stingless._gen.uapi import Helper, MapType, ProgramType
+from stingless._gen.helpers import Helper
+from stingless._gen.uapi import MapType, ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import (
     Instruction,

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from stingless._gen.uapi import Helper, MapType, ProgramType
+from stingless._gen.helpers import Helper
+from stingless._gen.uapi import MapType, ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import add_imm, call, exit_, mov, mov_imm, store_imm
 from stingless.errors import MapError

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from stingless._gen.uapi import Helper, MapType, ProgramType
+from stingless._gen.helpers import Helper
+from stingless._gen.uapi import MapType, ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import (
     Instruction,

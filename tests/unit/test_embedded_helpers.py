@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from stingless._gen.uapi import Helper, ProgramType
+from stingless._gen.helpers import Helper
+from stingless._gen.uapi import ProgramType
 from stingless._sys import runtime
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, add_imm, call, encode, exit_, ld_imm64, load, mov, mov_imm, store

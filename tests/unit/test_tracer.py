@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from stingless._gen.uapi import Helper
+from stingless._gen.helpers import Helper
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, add_imm, call, load, mov, mov_imm, store
 from stingless.embedded.kernel import EmbeddedKernel

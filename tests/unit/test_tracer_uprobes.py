@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stingless._gen.uapi import Helper
+from stingless._gen.helpers import Helper
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import load
 from stingless.embedded.kernel import EmbeddedKernel

@@ -6,7 +6,8 @@ import errno
 
 import pytest
 
-from stingless._gen.uapi import AttachType, Helper, MapType, ProgramType
+from stingless._gen.helpers import Helper
+from stingless._gen.uapi import AttachType, MapType, ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import (
     Instruction,

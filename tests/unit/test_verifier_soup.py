@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stingless._gen.uapi import Helper, MapType, ProgramType
+from stingless._gen.helpers import Helper
+from stingless._gen.uapi import MapType, ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, encode, exit_, mov_imm
 from stingless.embedded.verifier import VerifierResult, verify

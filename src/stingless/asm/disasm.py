@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stingless._gen.uapi import Helper
+from stingless._gen.helpers import Helper
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction
 

@@ -11,6 +11,7 @@ from stingless.compile.dialect.translate import FormatOf, Translation, translate
 from stingless.compile.driver import c_to_ir as c_to_ir
 from stingless.compile.driver import compile_object as compile_object
 from stingless.compile.driver import ir_to_object as ir_to_object
+from stingless.compile.driver import start_object as start_object
 from stingless.compile.toolchain import HEADERS, find_compiler
 from stingless.errors import CompileError
 
@@ -25,14 +26,29 @@ def translate_bcc(text: str, format_of: FormatOf, name: str = "main.c") -> Trans
     return translate(text, format_of, has_header, name)
 
 
+class BccRun:
+    """A compilation of bcc's dialect, begun at once: translation is done, clang is at work."""
+
+    def __init__(self, text: str, format_of: FormatOf, name: str = "main.c", cflags: Sequence[str] = ()) -> None:
+        self._translated = translate_bcc(text, format_of, name)
+        self._run = start_object(self._translated.text, name, cflags, text)
+
+    def output(self) -> bytes:
+        """The ELF object.  Raises `CompileError` on the user's own lines."""
+        try:
+            return self._run.output()
+        except CompileError as error:
+            if not self._translated.dropped:
+                raise
+            headers = ", ".join(f"<{h}>" for h in self._translated.dropped)
+            message = f"{error}\nnote: there are no kernel-internal headers here, so these were left out: {headers}"
+            raise CompileError(message, error.diagnostics, error.output) from None
+
+    def close(self) -> None:
+        """End a compilation that is not wanted any more; nothing if it has ended."""
+        self._run.close()
+
+
 def compile_bcc(text: str, format_of: FormatOf, name: str = "main.c", cflags: Sequence[str] = ()) -> bytes:
     """bcc's dialect to an ELF object.  Raises `CompileError` on the user's own lines."""
-    translated = translate_bcc(text, format_of, name)
-    try:
-        return compile_object(translated.text, name, cflags, text)
-    except CompileError as error:
-        if not translated.dropped:
-            raise
-        headers = ", ".join(f"<{h}>" for h in translated.dropped)
-        message = f"{error}\nnote: there are no kernel-internal headers here, so these were left out: {headers}"
-        raise CompileError(message, error.diagnostics, error.output) from None
+    return BccRun(text, format_of, name, cflags).output()

@@ -20,7 +20,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from stingless._gen.uapi import AttachType, Helper, ProgramType
+from stingless._gen.helpers import Helper
+from stingless._gen.uapi import AttachType, ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, call, exit_, ld_imm64, mov, mov_imm
 from stingless.errors import ClosedError

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from stingless._gen.uapi import PROTOTYPES, Helper, ProgramType
+from stingless._gen.helpers import PROTOTYPES, Helper
+from stingless._gen.uapi import ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import (
     Instruction,

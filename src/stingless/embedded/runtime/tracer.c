@@ -327,7 +327,8 @@ static void command_child(void *argument)
 
 s32 st_tracer_start(struct st_tracer *tracer, const char *path, char *const *argv, char *const *environment)
 {
-	u64 all = ~0ull;
+	/* But SIGCHLD: were it blocked here, each stop would wake another thread of this process to ignore it. */
+	u64 all = ~(1ull << (SIGCHLD - 1));
 	tracer->path = path;
 	tracer->argv = argv;
 	tracer->environment = environment;

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 
-from stingless._gen.uapi import Helper, MapType
+from stingless._gen.helpers import Helper
+from stingless._gen.uapi import MapType
 from stingless.asm.disasm import helper_name
 from stingless.asm.instruction import Instruction
 from stingless.embedded.verifier import helpers as h

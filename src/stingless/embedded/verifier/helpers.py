@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stingless._gen.uapi import Helper, ProgramType
+from stingless._gen.helpers import Helper
+from stingless._gen.uapi import ProgramType
 
 # What an argument must be.
 ANY = "any"  # initialised

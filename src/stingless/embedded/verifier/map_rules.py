@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stingless._gen.uapi import Helper as H
+from stingless._gen.helpers import Helper as H
 from stingless._gen.uapi import MapType as M
 
 _QUEUES = frozenset({H.map_push_elem, H.map_pop_elem, H.map_peek_elem})
