@@ -113,16 +113,30 @@ class BPF:
         return self._session.kernel
 
     def _compile(self, source: str, name: str, cflags: Sequence[str]) -> ObjectSpec:
-        from stingless.compile import BccRun
+        from stingless.compile.cache import ObjectCache, object_key
+
+        with contextlib.closing(ObjectCache()) as cache:
+            key = object_key(source, name, cflags)
+            data = cache.get(key) if key else None
+            if data is None:
+                data = self._run_clang(source, name, cflags)
+                if key:
+                    cache.put(key, data)
+        from stingless.obj.reader import read_object
+        from stingless.obj.source import with_source
+
+        return with_source(read_object(data), name, source)
+
+    def _run_clang(self, source: str, name: str, cflags: Sequence[str]) -> bytes:
+        from stingless.compile.bcc import BccRun
 
         run = BccRun(source, self._fields_of, name, cflags)
         try:
-            # Choosing the kernel and importing what follows takes about as long as clang, which works meanwhile.
+            # Choosing the kernel and importing what is needed next takes about as long as clang, which works meanwhile.
             self._session  # noqa: B018
-            from stingless.obj.reader import read_object
-            from stingless.obj.source import with_source
+            import stingless.obj.source  # noqa: F401
 
-            return with_source(read_object(run.output()), name, source)
+            return run.output()
         finally:
             run.close()
 

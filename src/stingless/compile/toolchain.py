@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import subprocess
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +26,8 @@ class Compiler:
 
     def version(self) -> str:
         """The first line of `clang --version`."""
+        import subprocess
+
         done = subprocess.run([*self.argv, "--version"], capture_output=True, text=True, check=False)
         return done.stdout.splitlines()[0] if done.stdout else "unknown"
 

@@ -20,7 +20,7 @@ from stingless.compile.dialect.tracepoints import Field, struct_declaration
 from stingless.errors import CompileError, Diagnostic
 
 SECTION = ".bpf.fn."
-_INCLUDE = re.compile(r"#\s*include\s*[<\"](?P<path>[^>\"]+)[>\"]")
+_INCLUDE = re.compile(r"#\s*include\s*(?P<bracket>[<\"])(?P<path>[^>\"]+)[>\"]")
 _TRACEPOINT_STRUCT = re.compile(r"tracepoint__(?P<category>[a-z0-9_]+?)__(?P<event>\w+)$")
 _PROBE_MACROS = ("TRACEPOINT_PROBE", "RAW_TRACEPOINT_PROBE")
 _LATER_MACROS = ("KFUNC_PROBE", "KRETFUNC_PROBE", "KMOD_RET", "LSM_PROBE", "BPF_ITER")
@@ -110,7 +110,7 @@ def _includes(work: _Work, has_header: Callable[[str], bool]) -> None:
         path = match["path"].removeprefix("uapi/")
         if has_header(path):
             work.replace(token.start, token.end, f"#include <{path}>")
-        else:
+        elif match["bracket"] == "<":  # a header in quotes is the user's own
             work.dropped.append(match["path"])
             work.replace(token.start, token.end, "")
 
