@@ -51,12 +51,14 @@ def start(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Start:
     """Run `argv` until it prints "attached", then close its standard input, which ends it; its last word is the peak
     memory of its children, in KiB.
 
-    `env` is added to the environment.  Raises `BenchmarkError` with what the process said when it fails.
+    `env` is added to the environment, in which Python may keep its bytecode, as an installed package's is kept.  Raises
+    `BenchmarkError` with what the process said when it fails.
     """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | dict(env or {})
     with tempfile.TemporaryFile("w+") as said:
         begin = time.perf_counter()
         process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, env=os.environ | (env or {})
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, env=environment
         )
         assert process.stdin is not None
         assert process.stdout is not None

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -33,17 +34,21 @@ def report(pairs: int, guest_pairs: int, kernel: str) -> None:
             print(f"\nskipped: {error}", flush=True)
 
 
-def measure_start(script: str, pairs: int, bcc_headers: str) -> Samples:
+def measure_start(hook: str, pairs: int, bcc_headers: str) -> Samples:
     """Run here, one after another: Python alone, Python with our package imported, and the script under both."""
-    hello, bare, bare_import = (str(PROGRAMS / name) for name in (script, "bare.py", "bare_import.py"))
+    hello, bare, bare_import = (str(PROGRAMS / name) for name in ("hello.py", "bare.py", "bare_import.py"))
     ours = {"PYTHONPATH": os.pathsep.join(_home(package) for package in ("stingless", "ziglang"))}
-    subjects = {
-        "python": partial(start, [PYTHON, bare]),
-        "import": partial(start, [PYTHON, bare_import], ours),
-        "stingless": partial(start, [PYTHON, hello, "stingless"], ours),
-        "bcc": partial(start, [PYTHON, hello, "bcc"], {"BCC_KERNEL_SOURCE": bcc_headers}),
-    }
-    return dict(zip(subjects, paired(pairs, *subjects.values()), strict=True))
+    with tempfile.TemporaryDirectory() as cache:
+        subjects = {
+            "python": partial(start, [PYTHON, bare]),
+            "import": partial(start, [PYTHON, bare_import], ours),
+            "compiled": partial(start, [PYTHON, hello, "stingless", hook], ours | {"STINGLESS_CACHE": ""}),
+            "cached": partial(
+                start, [PYTHON, hello, "stingless", hook], ours | {"STINGLESS_CACHE": f"{cache}/objects"}
+            ),
+            "bcc": partial(start, [PYTHON, hello, "bcc", hook], {"BCC_KERNEL_SOURCE": bcc_headers}),
+        }
+        return dict(zip(subjects, paired(pairs, *subjects.values()), strict=True))
 
 
 def _home(package: str) -> str:
@@ -58,7 +63,7 @@ def _on_host(pairs: int, kernel: str) -> str:
     _require_bcc()
     # There are no headers for every host's kernel; these do for a program that reads none of its structures.
     _, headers = headers_for(kernel)
-    samples = measure_start("hello_tracepoint.py", pairs, str(headers))
+    samples = measure_start("tracepoint", pairs, str(headers))
     return _show(f"hello on a tracepoint, on the host (Linux {os.uname().release}), {pairs} pairs", samples)
 
 
@@ -67,7 +72,7 @@ def _in_guest(pairs: int, kernel: str) -> str:
     if (reason := explain_missing(kernel)) is not None:
         raise BenchmarkError(reason)
     fetched, headers = headers_for(kernel)
-    argv = [sys.executable, "-m", "benchmarks.start", "hello_kprobe.py", str(pairs), str(headers)]
+    argv = [sys.executable, "-m", "benchmarks.start", "kprobe", str(pairs), str(headers)]
     env = {"PYTHONPATH": path} if (path := os.environ.get("PYTHONPATH")) else {}
     try:
         done = run_guest(kernel, argv, cwd=HERE.parent, env=env, timeout=120 + 120 * pairs)
@@ -91,7 +96,20 @@ def _require_bcc() -> None:
 
 
 def _show(title: str, samples: Samples) -> str:
-    ours, theirs = samples["stingless"], samples["bcc"]
+    parts = [
+        _compare(f"{title}, compiled at each start", samples["compiled"], samples["bcc"]),
+        _compare(f"{title}, from the cache", samples["cached"], samples["bcc"]),
+    ]
+    bare = [s.seconds for s in samples["python"]]
+    imported = [with_it.seconds - without for with_it, without in zip(samples["import"], bare, strict=True)]
+    notes = [
+        f"Python alone: {Spread.of(bare).show(1000)} ms",
+        f"`import stingless` over that: {Spread.of(imported).show(1000)} ms",
+    ]
+    return "\n".join([*parts, "", *(f"- {note}" for note in notes)])
+
+
+def _compare(title: str, ours: list[Start], theirs: list[Start]) -> str:
     measures: dict[str, tuple[float, list[float], list[float]]] = {
         "start to attached, ms": (1000.0, [s.seconds for s in ours], [s.seconds for s in theirs]),
         "CPU time of the whole run, ms": (1000.0, [s.cpu_seconds for s in ours], [s.cpu_seconds for s in theirs]),
@@ -106,19 +124,12 @@ def _show(title: str, samples: Samples) -> str:
         [name, Spread.of(our).show(scale), Spread.of(their).show(scale), ratio(their, our).show(digits=2)]
         for name, (scale, our, their) in measures.items()
     ]
-    bare = [s.seconds for s in samples["python"]]
-    imported = [with_it.seconds - without for with_it, without in zip(samples["import"], bare, strict=True)]
-    notes = [
-        f"Python alone: {Spread.of(bare).show(1000)} ms",
-        f"`import stingless` over that: {Spread.of(imported).show(1000)} ms",
-    ]
-    text = table(title, ["median (least to most)", "stingless", "bcc", "bcc / stingless"], rows)
-    return "\n".join([text, "", *(f"- {note}" for note in notes)])
+    return table(title, ["median (least to most)", "stingless", "bcc", "bcc / stingless"], rows)
 
 
-def main(script: str, pairs: str, headers: str) -> None:
+def main(hook: str, pairs: str, headers: str) -> None:
     """In the guest: measure and tell the host."""
-    samples = measure_start(script, int(pairs), headers)
+    samples = measure_start(hook, int(pairs), headers)
     print(json.dumps({name: [asdict(one) for one in many] for name, many in samples.items()}))
 
 
