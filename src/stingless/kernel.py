@@ -145,9 +145,10 @@ class Command(Protocol):
 
 class Kernel(Protocol):
     """A kernel that runs programs.  `scoped` False, before `spawn()`, lets tracing programs see more than the command;
-    the embedded kernel never does."""
+    the embedded kernel never does.  `scope_note` tells, after `spawn()`, when they see more ("" when they do not)."""
 
     scoped: bool
+    scope_note: str
 
     @property
     def name(self) -> str:

@@ -87,6 +87,8 @@ def _run(kernel: Kernel, script: Path, args: Sequence[str], command: Sequence[st
     except (StinglessError, OSError) as error:
         print(f"stingless run: cannot start {command[0]!r}: {error}", file=sys.stderr)
         return 1
+    if traced is not None and kernel.scope_note:
+        print(f"stingless: {kernel.scope_note}", file=sys.stderr)
     now = session.Session(kernel, traced, end)
     session.start(now)
     running.set()

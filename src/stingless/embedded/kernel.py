@@ -47,6 +47,7 @@ class EmbeddedKernel:
 
     def __init__(self) -> None:
         self.scoped = True
+        self.scope_note = ""
         self._made: dict[int, Owned] = {}
         self._links: list[Link] = []
         self._fds = count(1000)
