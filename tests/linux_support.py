@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from stingless._gen.helpers import Helper
 from stingless._gen.uapi import AttachType, MapType, ProgramType
@@ -125,6 +127,13 @@ def counter(kernel: LinuxKernel, kind: ProgramType, code: Sequence[Instruction])
     return kernel.load_program(program(kind, code), {"counts": counts}), counts
 
 
+def unlink_in_tmpfs() -> None:
+    """One call of vfs_unlink(); on overlayfs there would be a second one for the layer below."""
+    fd, path = tempfile.mkstemp(dir="/dev/shm")
+    os.close(fd)
+    Path(path).unlink()
+
+
 def value(counts: LinuxMap, index: int = 0) -> int:
     found = counts.lookup(index.to_bytes(4, "little"))
     assert found is not None
@@ -141,5 +150,6 @@ __all__ = [
     "output",
     "program",
     "store_value",
+    "unlink_in_tmpfs",
     "value",
 ]

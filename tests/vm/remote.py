@@ -19,6 +19,8 @@ from .guest import Guest, GuestError
 # Variables that the guest's Python gets from the host's.
 _INHERITED = ("PATH", "LANG", "VIRTUAL_ENV", "CI")
 _INHERITED_PREFIXES = ("PYTHON", "STINGLESS_", "HYPOTHESIS_")
+# A guest's bytecode goes to its own overlay, and compiling every module for every process takes seconds there.
+_WITHHELD = ("PYTHONDONTWRITEBYTECODE",)
 
 
 class NotReportedError(Exception):
@@ -151,5 +153,6 @@ def _environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if name in _INHERITED or (name.startswith(_INHERITED_PREFIXES) and name.isidentifier())
+        if name in _INHERITED
+        or (name.startswith(_INHERITED_PREFIXES) and name.isidentifier() and name not in _WITHHELD)
     }

@@ -32,7 +32,7 @@ HINTS: tuple[tuple[str, str], ...] = (
     ),
     (r"unreachable insn", "code that no path reaches: let clang optimise (-O2), or remove it"),
     (r"unknown func|invalid func|program of this type cannot use helper", "this helper is not there for this program "
-     "type or on this kernel: `stingless doctor` lists what is"),
+     "type or on this kernel: use another, or another type of program"),
     (r"cannot call GPL-restricted function", 'declare a licence that is GPL-compatible: char _license[] SEC("license") '
      '= "GPL";'),
     (r"Unreleased reference", "submit or discard what was reserved on every path before the program returns"),

@@ -7,6 +7,7 @@ network types.  Source: kernel/bpf/syscall.c, `bpf_prog_load()`; net/bpf/test_ru
 from __future__ import annotations
 
 import errno
+import re
 import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from stingless._sys import bpf
 from stingless._sys.syscall import Fd
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import decode
-from stingless.errors import LoadError, NotSupportedError, StinglessError
+from stingless.errors import LoadError, NotSupportedError, StinglessError, VerifierError
 from stingless.kernel import RunResult
 from stingless.linux.maps import LinuxMap
 from stingless.linux.refusals import ENOTSUPP, privilege, program_refused
@@ -170,4 +171,19 @@ def load(spec: ProgramSpec, maps: Mapping[str, LinuxMap], btf: Fd | None) -> Fd:
         raise program_refused(spec, failed)
     from stingless.explain import verifier_error
 
-    raise verifier_error(spec, text, failed)
+    refused = verifier_error(spec, text, failed)
+    raise _without_helper(refused) or refused
+
+
+def _without_helper(refused: VerifierError) -> NotSupportedError | None:
+    """For a helper whose number this kernel does not know; one that it denies to the program type is an "unknown func"
+    to it, and stays a matter of the verifier."""
+    from stingless._gen.helpers import Helper
+
+    found = re.match(r"invalid func \S+#(\d+)$", refused.summary)
+    name = next((h.name for h in Helper if found is not None and h == int(found[1])), "")
+    if not name:
+        return None
+    where = f"program {refused.program!r} calls it{f' at {refused.source}' if refused.source else ''}"
+    advice = f"{where}; take a newer kernel, or try the embedded one: `stingless run --kernel embedded`"
+    return NotSupportedError(f"helper bpf_{name}()", "", advice)
