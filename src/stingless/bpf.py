@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 # Most of the package is imported while clang works on the program: see `BPF._compile`.
 from stingless._gen.uapi import MapType, ProgramType
-from stingless.errors import AttachError, ClosedError, UnknownNameError
+from stingless.errors import AttachError, ClosedError, CompileError, UnknownNameError
 from stingless.events import Event, Kprobe, PerfEvent, RawTracepoint, SocketFilter, Tracepoint, Uprobe, Xdp
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ class BPF:
         kernel: Kernel | None = None,
     ) -> None:
         if sum(bool(source) for source in (src_file, text, object_file)) != 1:
-            raise ValueError("BPF() needs exactly one of text=, src_file= and object_file=")
+            raise ValueError("BPF() needs exactly one of text=, src_file= and object_file=, and that not empty")
+        if isinstance(cflags, str | bytes):
+            raise TypeError(f"cflags is a list of arguments for clang: [{cflags!r}], not {cflags!r}")
         self._given = kernel
         self.links: dict[tuple[str, str], Link] = {}
         self.funcs: dict[str, Function] = {}
@@ -88,7 +90,7 @@ class BPF:
             self.spec = read_object(Path(object_file).read_bytes())
         else:
             name = _text(src_file) if src_file else "main.c"
-            source = Path(name).read_text() if src_file else _text(text or "")
+            source = _source(Path(name).read_bytes() if src_file else text or "", name)
             self.spec = self._compile(source, name, cflags)
         from stingless.bcc.autoload import autoload
         from stingless.programs import LoadedObject
@@ -346,8 +348,8 @@ class BPF:
 
     def trace_open(self, nonblocking: bool = False) -> TraceReader:
         """The reader of bpf_trace_printk() output."""
+        self._check_open()
         if self._trace is None:
-            self._check_open()
             self._trace = self.kernel.open_trace()
         return self._trace
 
@@ -402,6 +404,7 @@ class BPF:
     def _poll(self, timeout: int, kind: MapType) -> int:
         from stingless.bcc.tables import EventTable
 
+        self._check_open()
         tables = [t for t in self.tables.values() if isinstance(t, EventTable) and t.map.spec.type == kind]
         self._session.waiting()
         deadline = None if timeout < 0 else time.monotonic() + timeout / 1000
@@ -461,7 +464,20 @@ def event_marker(spec: ObjectSpec, table: str) -> int:
 
 
 def _text(value: str | bytes) -> str:
+    if not isinstance(value, str | bytes):
+        raise TypeError(f"a name or a text is str or bytes, not {value!r}")
     return value.decode() if isinstance(value, bytes) else value
+
+
+def _source(text: str | bytes, name: str) -> str:
+    if not isinstance(text, bytes):
+        return _text(text)
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        bad = f"byte {text[error.start]:#04x} is not UTF-8; convert the text, as with `iconv -f latin1 -t utf-8`"
+        raise CompileError(f"{name}:{line}: {bad}") from None
 
 
 def _tracepoint(tp: str | bytes) -> Tracepoint:

@@ -5,6 +5,7 @@ Outside of `stingless run` there is a kernel and no command.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
@@ -88,6 +89,7 @@ def current() -> Session:
         choice = choose_kernel(os.environ.get("STINGLESS_KERNEL", "auto"))
         if choice.why:
             print(f"stingless: using the embedded kernel: {choice.why}", file=sys.stderr)
+        atexit.register(choice.kernel.close)  # what registers later, as a BPF object does, is closed before it
         _current = Session(choice.kernel)
     return _current
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -31,8 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         print(f"stingless: no command {words[0]!r}{hint}\n\n{usage()}", file=sys.stderr)
         return 2
-    command = importlib.import_module(f"stingless.cli.{words[0]}")
-    return int(command.main(words[1:]))
+    try:
+        command = importlib.import_module(f"stingless.cli.{words[0]}")
+        return int(command.main(words[1:]))
+    except KeyboardInterrupt:
+        print(f"stingless {words[0]}: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def usage() -> str:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -128,7 +128,7 @@ def _script(script: Path, args: Sequence[str], ended: threading.Event) -> int:
     sys.argv = [str(script), *args]
     sys.path.insert(0, str(script.resolve().parent))
     _offer_bcc()
-    _release_on_sleep()
+    real_sleep = _release_on_sleep()
     try:
         runpy.run_path(str(script), run_name="__main__")
     except KeyboardInterrupt:
@@ -149,6 +149,7 @@ def _script(script: Path, args: Sequence[str], ended: threading.Event) -> int:
         traceback.print_exception(type(error), error, _from_script(trace, script))
         return 1
     finally:
+        time.sleep = real_sleep  # type: ignore[assignment]  # what cleans up now may sleep, and must not start the command
         sys.stdout.flush()
     return 0
 
@@ -181,9 +182,9 @@ def _offer_bcc() -> None:
     sys.modules["bcc"] = stingless.bcc
 
 
-def _release_on_sleep() -> None:
+def _release_on_sleep() -> Callable[[float], None]:
     """A script that sleeps has attached its probes.  `from time import sleep` in the script gets this one too, since it
-    runs later than this."""
+    runs later than this.  Returns the real one."""
     real = time.sleep
 
     def sleep(seconds: float, /) -> None:
@@ -192,3 +193,4 @@ def _release_on_sleep() -> None:
         real(seconds)
 
     time.sleep = sleep  # type: ignore[assignment]
+    return real

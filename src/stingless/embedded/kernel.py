@@ -20,7 +20,8 @@ from stingless.obj.spec import MapSpec, ProgramSpec
 from stingless.owned import Owned
 
 if TYPE_CHECKING:
-    from stingless.embedded.sources.tracer import Tracer
+    from stingless.embedded.sources.packets import SocketFilterLink, XdpLink
+    from stingless.embedded.sources.tracer import Tracer, TracerLink
 
 T = TypeVar("T", bound=Owned)
 
@@ -49,7 +50,7 @@ class EmbeddedKernel:
         self.scoped = True
         self.scope_note = ""
         self._made: dict[int, Owned] = {}
-        self._links: list[Link] = []
+        self._links: dict[int, Owned] = {}
         self._fds = count(1000)
         self._tracer: Tracer | None = None
         self._closed = False
@@ -131,14 +132,15 @@ class EmbeddedKernel:
                 f" {wanted.name} programs; change its section or its type",
                 errno.EINVAL,
             )
-        link: Link
+        link: XdpLink | SocketFilterLink | TracerLink
         if isinstance(event, Xdp | SocketFilter):
             from stingless.embedded.sources import packets
 
             link = packets.attach(self, program, event)
         else:
             link = self.tracer.attach(program, event)
-        self._links.append(link)
+        self._links[id(link)] = link
+        link._home = self._links
         return link
 
     def open_events(self, map: Map, pages: int = 8) -> RingbufReader | PerfReader:
@@ -169,9 +171,8 @@ class EmbeddedKernel:
 
     def close(self) -> None:
         self._closed = True
-        for link in reversed(self._links):
+        for link in reversed(list(self._links.values())):
             link.close()
-        self._links.clear()
         if self._tracer is not None:
             self._tracer.close()
             self._tracer = None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from stingless.linux.guardian import SIGNALS
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
 
@@ -15,13 +18,21 @@ GUARDIAN = Path(__file__).with_name("guardian.py")
 def start(arguments: Sequence[str], fds: Sequence[int] = ()) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """A guardian of this process, and our end of the socket to it."""
     ours, theirs = socket.socketpair()
-    with theirs:
+    # Ctrl-C must not end it before it has set its signals up, nor us between its start and our knowing of it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
         # Isolated and without site: it starts in some 10 ms and imports nothing of ours.
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(GUARDIAN), str(os.getpid()), str(theirs.fileno()), *arguments],
             pass_fds=[theirs.fileno(), *fds],
         )
-    return process, ours
+        return process, ours
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Watchdog:

@@ -12,6 +12,7 @@ command:  on "release" runs PATH in the cgroup and tells "pid N" or "error ERRNO
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -21,7 +22,7 @@ import time
 from pathlib import Path
 
 # What the terminal sends to the whole process group is for COMMAND and the script; the guardian outlives both.
-_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM)
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them
 _REMOVAL_SECONDS = 5.0
 
@@ -35,10 +36,11 @@ class Guardian:
         self.control = control
         # A signal that was ignored when we were started (nohup) stays so for COMMAND.
         self.dispositions = {
-            s: signal.SIG_IGN if signal.getsignal(s) is signal.SIG_IGN else signal.SIG_DFL for s in _SIGNALS
+            s: signal.SIG_IGN if signal.getsignal(s) is signal.SIG_IGN else signal.SIG_DFL for s in SIGNALS
         }
-        for s in _SIGNALS:
+        for s in SIGNALS:
             signal.signal(s, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # guard.start() blocked them
         self.poll = select.poll()
         self.poll.register(control.fileno(), select.POLLIN)
         self.parent = os.pidfd_open(parent) if os.getppid() == parent else -1
@@ -53,7 +55,10 @@ class Guardian:
         if self.parent in ready:
             raise Lost
         if self.control.fileno() in ready:
-            line = self.control.recv(64)
+            try:
+                line = self.control.recv(64)
+            except ConnectionResetError:  # it died with a message of ours unread
+                line = b""
             if not line:
                 raise Lost
             return line.decode().strip()
@@ -117,6 +122,8 @@ class Child:
             os.execve(self.path, self.argv, environment)
         except OSError as e:
             os.write(failure, str(e.errno).encode())
+        except ValueError:  # an empty name
+            os.write(failure, str(errno.ENOENT).encode())
         finally:
             os._exit(127)
 

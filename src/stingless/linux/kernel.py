@@ -39,7 +39,7 @@ class LinuxKernel:
 
     def __init__(self) -> None:
         self._made: dict[int, Owned] = {}
-        self._btf: dict[int, tuple[Btf, Fd | None]] = {}
+        self._btf: tuple[Btf, Fd | None] | None = None
         self.scoped = True
         self.scope_note = "no command was started: programs see the whole system"
         self._command: LinuxCommand | None = None
@@ -166,27 +166,31 @@ class LinuxKernel:
         return self._tracefs
 
     def _btf_fd(self, btf: Btf | None) -> Fd | None:
-        """The object's BTF in the kernel, loaded once; None where the kernel refuses it."""
+        """The object's BTF in the kernel, loaded once; None where the kernel refuses it.  Maps and programs keep the
+        kernel's own copy alive, so only the descriptor of the last object stays open."""
         if btf is None:
             return None
-        if id(btf) not in self._btf:
+        if self._btf is None or self._btf[0] is not btf:
             from stingless._sys import bpf
 
+            self._forget_btf()
             try:
                 fd: Fd | None = bpf.btf_load(btf.for_kernel())
             except OSError:
                 fd = None  # line numbers in the verifier's log are lost, nothing else
-            self._btf[id(btf)] = btf, fd
-        return self._btf[id(btf)][1]
+            self._btf = btf, fd
+        return self._btf[1]
+
+    def _forget_btf(self) -> None:
+        if self._btf is not None and self._btf[1] is not None:
+            self._btf[1].close()
+        self._btf = None
 
     def close(self) -> None:
         self._closed = True
         for made in reversed(list(self._made.values())):
             made.close()
-        for _, fd in self._btf.values():
-            if fd is not None:
-                fd.close()
-        self._btf.clear()
+        self._forget_btf()
 
 
 def _attach(program: LinuxProgram, event: Event) -> LinuxLink:

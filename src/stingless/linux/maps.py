@@ -184,7 +184,10 @@ class LinuxMap(Owned):
             room = f"it is full or the index is too high (max_entries is {self._spec.max_entries})"
             return MapError(f"{doing} map {self._spec.name!r}{of}: {room}", e.errno)
         if e.errno in (ENOTSUPP, errno.EOPNOTSUPP):
-            return MapError(f"{doing} map {self._spec.name!r}: a {self._spec.type.name} has no such operation", e.errno)
+            what = f"{doing} map {self._spec.name!r}"
+            return MapError(f"{what}: a {self._spec.type.name} has no such operation", errno.EOPNOTSUPP)
+        if e.errno == errno.EBADF and self._spec.type is MapType.PROG_ARRAY:
+            return MapError(f"{doing} map {self._spec.name!r}{of}: its values are the .fd of loaded programs", e.errno)
         if e.errno == errno.EPERM and self._spec.frozen:
             return MapError(f"{doing} map {self._spec.name!r}{of}: it is frozen (constant data)", e.errno)
         return MapError(f"{doing} map {self._spec.name!r}{of}", e.errno or 0)

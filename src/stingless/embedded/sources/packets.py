@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from stingless.errors import AttachError, NotSupportedError, PrivilegeError, UnknownNameError
 from stingless.events import Event, SocketFilter, Xdp
+from stingless.owned import Owned
 
 if TYPE_CHECKING:
     from stingless.embedded.sources.wire import Wire
@@ -59,7 +60,7 @@ def _index(interface: str) -> int:
         ) from None
 
 
-class SocketFilterLink:
+class SocketFilterLink(Owned):
     """A program that chooses what a raw packet socket gets, and how many bytes of it.
 
     `socket` is the descriptor to read frames from, one a read; it is non-blocking, and frames are lost while 1 MiB of
@@ -89,7 +90,6 @@ class SocketFilterLink:
         self._source.setblocking(False)
         self._stop = threading.Event()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
-        self._closed = False
         name = f"stingless-filter-{event.interface or 'any'}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -145,11 +145,7 @@ class SocketFilterLink:
                 self._frames.bind((self._event.interface, _ETH_P_ALL))
                 return
 
-    def close(self) -> None:
-        """Stop filtering.  Idempotent."""
-        if self._closed:
-            return
-        self._closed = True
+    def _free(self) -> None:
         self._stop.set()
         os.eventfd_write(self._wake, 1)
         if self._thread is not threading.current_thread():
@@ -164,7 +160,7 @@ _busy: set[tuple[int, int]] = set()
 _busy_lock = threading.Lock()
 
 
-class XdpLink:
+class XdpLink(Owned):
     """A program that decides about every frame that arrives at a veth interface, before the stack sees it.
 
     `verdicts` counts what it said.  XDP_REDIRECT has nowhere to go here and drops."""
@@ -255,8 +251,8 @@ class XdpLink:
             parts.append(f"running the program failed: {self._failure!r}")
         return "; ".join(parts)
 
-    def close(self) -> None:
-        """Put the interface back.  Idempotent."""
+    def _free(self) -> None:
+        """Put the interface back."""
         atexit.unregister(self.close)
         try:
             self._wire.close()

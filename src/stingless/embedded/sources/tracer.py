@@ -25,6 +25,7 @@ import errno
 import os
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stingless._sys.tracer import Report
@@ -32,31 +33,30 @@ from stingless._sys.tracer import Tracer as NativeTracer
 from stingless.embedded.sources.targets import target_of
 from stingless.errors import ClosedError, NotSupportedError, PrivilegeError
 from stingless.events import Event
+from stingless.owned import Owned
 
 if TYPE_CHECKING:
     from stingless.embedded.kernel import EmbeddedKernel
     from stingless.embedded.programs import EmbeddedProgram
 
 
-class TracerLink:
+class TracerLink(Owned):
     """See `stingless.kernel.Link`."""
 
     socket = -1
 
     def __init__(self, tracer: Tracer, program: EmbeddedProgram, event: Event, number: int, note: str) -> None:
-        self._tracer: Tracer | None = tracer
+        self._tracer = tracer
         self._program = program.handle  # lives as long as it is attached
         self._number = number
         self.event = event
         self.note = note
 
-    def close(self) -> None:
-        tracer, self._tracer = self._tracer, None
-        if tracer is not None:
-            tracer.detach(self._number)
+    def _free(self) -> None:
+        self._tracer.detach(self._number)
 
     def __repr__(self) -> str:
-        return f"<TracerLink {self.event}{'' if self._tracer else ' (closed)'}>"
+        return f"<TracerLink {self.event}{' (closed)' if self._closed else ''}>"
 
 
 class TracedCommand:
@@ -87,11 +87,14 @@ class TracedCommand:
                 self._thread.start()
         self._started.wait()
         if self._error == errno.EPERM:
-            raise PrivilegeError(
-                f"the command {self.argv[0]!r} cannot be traced: ptrace(2) or seccomp(2) is refused here; in a"
-                " container, run it with a seccomp profile that allows them",
-                errno.EPERM,
+            why = (
+                "this process is traced itself, and a task has one tracer; run it outside of strace, a debugger or"
+                " another `stingless run --kernel embedded`"
+                if _is_traced()
+                else "ptrace(2) or seccomp(2) is refused here; in a container, run it with a seccomp profile that"
+                " allows them"
             )
+            raise PrivilegeError(f"the command {self.argv[0]!r} cannot be traced: {why}", errno.EPERM)
         if self._error:
             raise OSError(self._error, os.strerror(self._error), self.argv[0])
 
@@ -192,6 +195,13 @@ class Tracer:
     def _open(self) -> None:
         if self._closed:
             raise ClosedError("the tracer is closed")
+
+
+def _is_traced() -> bool:
+    try:
+        return "\nTracerPid:\t0\n" not in Path("/proc/self/status").read_text()
+    except OSError:
+        return False
 
 
 def _executable(name: str) -> bytes:
