@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -140,6 +141,75 @@ class RunChecks:
         done = self.run(self.hello(tmp_path), "no-such-command-here")
         assert done.returncode == 127
         assert "cannot run 'no-such-command-here': No such file" in done.stderr
+
+    def test_command_without_a_name(self, tmp_path: Path) -> None:
+        done = self.run(self.hello(tmp_path), "")
+        assert done.returncode == 127
+        assert "cannot run '': No such file" in done.stderr
+
+    def test_a_hundred_objects_leave_nothing(self, tmp_path: Path) -> None:
+        """With a warning that becomes an error for what is not closed at the end."""
+        script = self.write(
+            tmp_path,
+            """
+import gc, os
+from stingless import BPF
+counts = []
+for i in range(100):
+    with BPF(text='BPF_HASH(h); BPF_PERF_OUTPUT(e); int f(void *ctx) { h.increment(1); return 0; }') as b:
+        b.attach_kprobe(event="sys_clone", fn_name="f")
+        b["e"].open_perf_buffer(print)
+        b.perf_buffer_poll(0)
+    counts.append(len(os.listdir("/proc/self/fd")))
+del b
+gc.collect()
+alive = [o for o in gc.get_objects() if type(o).__name__ in ("EmbeddedProgram", "LinuxProgram")]
+print(counts[0] == counts[-1], len(alive))
+b = BPF(text='BPF_HASH(h); int f(void *ctx) { return h.lookup(&(u64){1}) != 0; }')
+b.attach_kprobe(event="sys_clone", fn_name="f")
+""",
+        )
+        environment = os.environ | {"STINGLESS_KERNEL": self.kernel}
+        argv = [sys.executable, "-X", "dev", "-W", "error", str(script)]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, env=environment)
+        assert done.stdout == "True 0\n", done.stderr
+        assert "Warning" not in done.stderr and "Traceback" not in done.stderr
+
+    def test_a_closed_object_says_so(self, tmp_path: Path) -> None:
+        script = self.write(
+            tmp_path,
+            """
+from stingless import BPF
+from stingless.errors import ClosedError
+b = BPF(text='BPF_PERF_OUTPUT(e); int f(void *ctx) { bpf_trace_printk("x"); return 0; }')
+b.attach_kprobe(event="sys_clone", fn_name="f")
+b["e"].open_perf_buffer(print)
+b.trace_readline(nonblocking=True)
+b.cleanup()
+for use in (lambda: b.trace_readline(nonblocking=True), lambda: b.perf_buffer_poll(0), lambda: b["e"]):
+    try:
+        use()
+    except ClosedError as error:
+        print(error)
+""",
+        )
+        assert self.run(script).stdout.count("this BPF object was closed") == 3
+
+    @pytest.mark.parametrize("delay", [0.05, 0.1, 0.15, 0.2, 0.3])
+    def test_ctrl_c_while_it_starts(self, tmp_path: Path, delay: float) -> None:
+        """Twice, at any moment: neither a traceback from our own insides nor a process is left."""
+        name = f"31337.{os.getpid()}{delay * 100:02.0f}"
+        argv = self.argv(self.hello(tmp_path), "sleep", name)
+        ours = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+        time.sleep(delay)
+        for _ in range(2):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(ours.pid, signal.SIGINT)
+            time.sleep(0.01)
+        _, errors = ours.communicate(timeout=30)
+        assert ours.returncode != 0
+        assert gone(f"sleep {name}") and gone(name)
+        assert b"ClosedError" not in errors and b"guardian.py" not in errors, errors.decode()
 
     def test_arguments_reach_the_script(self, tmp_path: Path) -> None:
         script = self.write(tmp_path, "import sys\nprint(sys.argv[1:])")

@@ -168,3 +168,14 @@ def test_close_frees_everything() -> None:
     with pytest.raises(ClosedError):
         kernel.create_map(MapSpec("h", MapType.HASH, 4, 8, 2))
     m.close()
+
+
+def test_operations_that_a_type_lacks(kernel: LinuxKernel) -> None:
+    """The kernel's ENOTSUPP (524) has no name in user space."""
+    events = kernel.create_map(MapSpec("e", MapType.PERF_EVENT_ARRAY, 4, 4, 0))
+    with pytest.raises(MapError, match="a PERF_EVENT_ARRAY has no such operation") as refused:
+        events.lookup(key(0))
+    assert refused.value.errno == errno.EOPNOTSUPP
+    programs = kernel.create_map(MapSpec("p", MapType.PROG_ARRAY, 4, 4, 2))
+    with pytest.raises(MapError, match=r"its values are the \.fd of loaded programs"):
+        programs.update(key(0), key(99999))

@@ -237,3 +237,15 @@ def test_any_text_is_translated_or_refused(text: str) -> None:
         translate_bcc("BPF_HASH(h);" + text, fields)
     except CompileError as error:
         assert error.diagnostics
+
+
+@pytest.mark.parametrize(
+    ("text", "license"),
+    [
+        ("", "GPL"),
+        ("#define BPF_LICENSE Proprietary\n", "Proprietary"),
+        ("#define BPF_LICENSE Dual MIT/GPL\n", "Dual MIT/GPL"),
+    ],
+)
+def test_license(text: str, license: str) -> None:
+    assert compiled(text + "int f(void *ctx) { return 0; }").programs["f"].license == license

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -67,7 +68,8 @@ def run(kernel: EmbeddedKernel, *argv: str) -> int:
 def children() -> set[int]:
     found = set()
     for task in Path("/proc/self/task").iterdir():
-        found |= {int(pid) for pid in (task / "children").read_text().split()}
+        with contextlib.suppress(FileNotFoundError):  # a thread that ends
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
     return found
 
 

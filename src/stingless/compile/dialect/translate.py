@@ -21,6 +21,7 @@ from stingless.errors import CompileError, Diagnostic
 
 SECTION = ".bpf.fn."
 _INCLUDE = re.compile(r"#\s*include\s*(?P<bracket>[<\"])(?P<path>[^>\"]+)[>\"]")
+_LICENSE = re.compile(r"#\s*define\s+BPF_LICENSE\s+(?P<text>[^\n]+)")
 _TRACEPOINT_STRUCT = re.compile(r"tracepoint__(?P<category>[a-z0-9_]+?)__(?P<event>\w+)$")
 _PROBE_MACROS = ("TRACEPOINT_PROBE", "RAW_TRACEPOINT_PROBE")
 _LATER_MACROS = ("KFUNC_PROBE", "KRETFUNC_PROBE", "KMOD_RET", "LSM_PROBE", "BPF_ITER")
@@ -78,9 +79,15 @@ def translate(text: str, format_of: FormatOf, has_header: Callable[[str], bool],
     structs = "".join(s + "\n" for s in work.structs.values())
     full = f'#include <bcc.h>\n{structs}#line 1 "{name}"\n{body}'
     if not any(t.text == "license" or t.text == "_license" for t in work.tokens):
-        full += '\nchar __st_license[] SEC("license") = "GPL";\n'
+        full += f'\nchar __st_license[] SEC("license") = "{_license(work)}";\n'
     full += "".join(f'{kind} {MARKER}{table} SEC(".st.events");\n' for table, kind in work.events.items())
     return Translation(full, tuple(work.functions), tuple(tables), tuple(work.dropped))
+
+
+def _license(work: _Work) -> str:
+    """`#define BPF_LICENSE text` names the licence; bcc's programs are GPL otherwise."""
+    found = (_LICENSE.match(t.text) for t in work.tokens if t.kind == "directive")
+    return next((m["text"].strip().strip('"') for m in found if m), "GPL")
 
 
 def _find_tables(work: _Work) -> list[str]:
