@@ -234,14 +234,14 @@ def test_qemu_ends_with_its_parent_and_takes_any_path() -> None:
     machine = Machine(
         image=Path("vmlinux"),
         initramfs=Path("initrd"),
-        console=Path("/tmp/a,b/console"),
+        console=Path("/srv/a,b/console"),
         memory_mib=512,
         ports={"out": 7},
-        shares=[("rw0", Path("/tmp/a,b"))],
+        shares=[("rw0", Path("/srv/a,b"))],
     )
     arguments = command(machine)
     assert arguments[:3] == ["setpriv", "--pdeathsig", "KILL"]
-    assert "file:/tmp/a,,b/console" in arguments
-    assert any("path=/tmp/a,,b," in argument and "readonly=off" in argument for argument in arguments)
+    assert "file:/srv/a,,b/console" in arguments
+    assert any("path=/srv/a,,b," in argument and "readonly=off" in argument for argument in arguments)
     assert any("path=/," in argument and "readonly=on" in argument for argument in arguments)
     assert "socket,id=out,fd=7" in arguments

@@ -31,7 +31,7 @@ class _Reader(Owned):
         return self._epoll.fileno()
 
     def _drain(self) -> list[Record]:
-        raise NotImplementedError
+        raise NotImplementedError  # perf rings and ring buffers are read in their own ways
 
     def poll(self, timeout_ms: int = -1) -> list[Record]:
         records = self._drain()
