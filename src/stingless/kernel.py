@@ -7,12 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from stingless.events import Event
-from stingless.obj.spec import MapSpec, ProgramSpec
+from stingless.obj.spec import MapSpec, ObjectSpec, ProgramSpec
 
-BPF_ANY, BPF_NOEXIST, BPF_EXIST = 0, 1, 2
+if TYPE_CHECKING:
+    from stingless.btf.types import Btf
+
+BPF_ANY, BPF_NOEXIST, BPF_EXIST, BPF_F_LOCK = 0, 1, 2, 4
+
+
+@dataclass(frozen=True)
+class MapInfo:
+    """From `struct bpf_map_info`.  `id` is unique among the kernel's maps."""
+
+    type: int
+    id: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    flags: int
+    name: str
+    frozen: bool = False
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Many entries at once: `count` keys and values, packed one after the other."""
+
+    keys: bytes
+    values: bytes
+    count: int
 
 
 class Map(Protocol):
@@ -39,7 +66,59 @@ class Map(Protocol):
 
     def items(self) -> Iterator[tuple[bytes, bytes]]: ...
 
+    def pop(self, key: bytes = b"") -> bytes | None:
+        """Remove an entry (of a queue or stack: its head) and return its value; None when there is none."""
+
+    def entries(self) -> Entries:
+        """All entries: by batch commands where the kernel has them (5.6), else one by one, with the same result."""
+
+    def update_many(self, entries: Entries, flags: int = BPF_ANY) -> None:
+        """Set many values.  Raises `MapError` that tells how many were set before the one that failed."""
+
+    def delete_many(self, keys: bytes) -> int:
+        """Remove the packed keys; how many of them there were."""
+
+    def freeze(self) -> None:
+        """No more changes from user space."""
+
+    def memory(self) -> memoryview:
+        """The values of an array or an arena as shared memory: writable unless the map is frozen or read-only.  Raises
+        `NotSupportedError` for maps without BPF_F_MMAPABLE."""
+
+    def pin(self, path: str | Path) -> None:
+        """Keep it under a path of a bpffs.  Raises `FileExistsError` and other `OSError`s."""
+
+    @property
+    def info(self) -> MapInfo: ...
+
+    @property
+    def fd(self) -> int:
+        """What identifies it as a value of a map of maps (on Linux, its file descriptor)."""
+
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class ProgramInfo:
+    """What the kernel tells of a loaded program.  `translated` and `jited` are the instructions after the verifier and
+    the machine code (empty where the kernel does not tell: privileges, kernel.kptr_restrict, no JIT); run time (ns) and
+    count are 0 unless statistics are on."""
+
+    type: int
+    id: int
+    name: str
+    tag: str
+    translated: bytes
+    jited: bytes
+    verified_insns: int
+    run_time_ns: int
+    run_count: int
+    recursion_misses: int
+    map_ids: tuple[int, ...]
+    loaded_at: float  # seconds, CLOCK_BOOTTIME
+    gpl_compatible: bool
+    btf_id: int
+    lines: tuple[tuple[int, str, int, str], ...]  # (translated instruction, file, line, text)
 
 
 @dataclass(frozen=True)
@@ -65,6 +144,12 @@ class Program(Protocol):
     def run(self, data: bytes | None = None, ctx: bytes | None = None, repeat: int = 1) -> RunResult:
         """Run it once (or `repeat` times) on a packet and/or a context.  Raises `NotSupportedError` for program types
         that the kernel cannot run so."""
+
+    @property
+    def info(self) -> ProgramInfo: ...
+
+    def pin(self, path: str | Path) -> None:
+        """Keep it under a path of a bpffs.  Raises `FileExistsError` and other `OSError`s."""
 
     def close(self) -> None: ...
 
@@ -154,8 +239,16 @@ class Kernel(Protocol):
     def name(self) -> str:
         """ "linux" or "embedded"."""
 
+    def resolve(self, spec: ObjectSpec, btf: Btf | None = None) -> ObjectSpec:
+        """The object with all it needs of this kernel filled in (see `stingless.obj.resolve`).  `btf` stands for the
+        kernel's own types.  Raises `ObjectError`, `NotSupportedError`, `UnknownNameError`."""
+
     def create_map(self, spec: MapSpec) -> Map:
         """Raises `LoadError`, `PrivilegeError`, `NotSupportedError`."""
+
+    def open_map(self, source: str | Path | int) -> Map:
+        """A map that is there already: by the path of its pin, or by its id.  Its spec is as the kernel tells, with
+        the BTF that it was made with.  Raises `FileNotFoundError`, `PrivilegeError`, `LoadError`."""
 
     def load_program(self, spec: ProgramSpec, maps: Mapping[str, Map]) -> Program:
         """Verify and load.  `maps` has every map that `spec.map_refs` names.  Raises `VerifierError`, `LoadError`,

@@ -55,9 +55,9 @@ def _record(btf: Btf, record: Type) -> Any:
     for number, member in enumerate(record.members):
         name = member.name or f"__anonymous_{number}"
         kind = c_type(btf, member.type)
-        if member.size:  # a bit-field: its bits are taken out of whole bytes
+        if member.bit_size:  # a bit-field: its bits are taken out of whole bytes
             continue
-        offset = member.offset // 8
+        offset = member.offset
         if not union and offset > at:
             fields.append((f"__pad_{at}", ctypes.c_char * (offset - at)))
         fields.append((name, kind))

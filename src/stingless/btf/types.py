@@ -67,13 +67,23 @@ _TAIL: dict[int, tuple[int, int]] = {
 
 @dataclass(frozen=True)
 class Member:
-    """A field of a struct or union (bit offset, bit size 0 unless a bit-field), a parameter, or a data section's
-    variable (offset and size in bytes)."""
+    """A field of a struct or union (`bit_size` 0 unless it is a bit-field), a parameter, or a data section's variable
+    (`bit_size` its whole size)."""
 
     name: str
     type: int
-    offset: int = 0
-    size: int = 0
+    bit_offset: int = 0
+    bit_size: int = 0
+
+    @property
+    def offset(self) -> int:
+        """Bytes from the start; of a bit-field: the byte that its first bit is in."""
+        return self.bit_offset // 8
+
+    @property
+    def size(self) -> int:
+        """Bytes, of a data section's variable."""
+        return self.bit_size // 8
 
 
 @dataclass(frozen=True)
@@ -201,7 +211,7 @@ class Btf:
                 params = tuple(Member(self.string(n), t) for n, t in rows("II"))
                 return Type(type_id, kind, name, type=last, members=params)
             case Kind.DATASEC:
-                variables = tuple(Member("", t, o, s) for t, o, s in rows("III"))
+                variables = tuple(Member("", t, o * 8, s * 8) for t, o, s in rows("III"))
                 return Type(type_id, kind, name, last, members=variables)
             case Kind.VAR:
                 (linkage,) = struct.unpack_from(self.order + "I", self.data, at)

@@ -95,7 +95,7 @@ class _Reader:
         }
         used = {ref.map for p in programs.values() for ref in p.map_refs}
         maps = {name: m for name, m in self.maps.items() if m.initial is None or name in used}
-        return ObjectSpec(maps, programs, text, self.btf)
+        return ObjectSpec(maps, programs, text, btf=self.btf)
 
     def _program(self, function: _Function, license_text: str) -> ProgramSpec:
         link = _Link()
@@ -119,7 +119,7 @@ class _Reader:
             tuple(link.maps),
             tuple(link.lines),
             tuple(link.funcs),
-            self.btf,
+            btf=self.btf,
         )
 
     def _append(self, link: _Link, function: _Function) -> None:

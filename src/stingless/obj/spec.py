@@ -1,24 +1,47 @@
 """Specs: what an object file holds, before any kernel is asked.
 
-Frozen dataclasses that compare, copy (`dataclasses.replace`) and print; nothing here needs a kernel.
+Frozen dataclasses that compare, copy (`dataclasses.replace`, `ObjectSpec.copy`) and print; nothing here needs a kernel.
+What a program needs of the kernel that it is loaded on (CO-RE relocations, externs) stays symbolic until
+`stingless.obj.resolve`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import AttachType, MapType, ProgramType
 
 if TYPE_CHECKING:
     from stingless.btf.types import Btf
+    from stingless.obj.variables import Variables
+
+
+class Pinning(IntEnum):
+    """`__uint(pinning, ...)`: LIBBPF_PIN_NONE and LIBBPF_PIN_BY_NAME."""
+
+    NONE = 0
+    BY_NAME = 1
+
+
+@dataclass(frozen=True)
+class StructOpsSpec:
+    """What a STRUCT_OPS map implements: the kernel's struct `type_name`, with `functions` as (member, program) and
+    everything else in the map's `initial`.  `link` when the section asks for a link (`.struct_ops.link`)."""
+
+    type_name: str
+    functions: tuple[tuple[str, str], ...] = ()
+    link: bool = False
 
 
 @dataclass(frozen=True)
 class MapSpec:
     """A map to create.  Sizes are bytes.  `key_type` and `value_type` are BTF ids in the object's BTF (0: none).
-    `initial` is the content of a data section's map; `frozen` makes it read-only for user space after that."""
+    `initial` is the content of a data section's map; `frozen` makes it read-only for user space after that.
+    `inner` is the template of a map of maps; `contents` its first entries, or a program array's, as (slot, name of the
+    map or program)."""
 
     name: str
     type: MapType
@@ -28,9 +51,71 @@ class MapSpec:
     flags: int = 0
     key_type: int = 0
     value_type: int = 0
-    initial: bytes | None = None
+    initial: bytes | None = field(default=None, repr=False)
     frozen: bool = False
+    extra: int = 0  # map_extra: hash functions of a bloom filter, user address of an arena
+    numa_node: int | None = None
+    pinning: Pinning = Pinning.NONE
+    inner: MapSpec | None = None
+    contents: tuple[tuple[int, str], ...] = ()
+    struct_ops: StructOpsSpec | None = None
     btf: Btf | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class VariableSpec:
+    """A global variable: `size` bytes at `offset` of the map `map`; `type` its BTF type (0: none)."""
+
+    name: str
+    map: str
+    offset: int
+    size: int
+    type: int = 0
+    constant: bool = False  # in .rodata: it can be set before the load only
+    btf: Btf | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class ExternSpec:
+    """Something that the kernel is to provide.  In ".kconfig": `size` bytes at `offset` of the map of that name.  In
+    ".ksyms": a function (kfunc) or variable of the kernel; `type` is its BTF type in the object (0: untyped, `void`),
+    a FUNC's prototype for functions.  A weak one may be missing, and is 0 then."""
+
+    name: str
+    section: str
+    type: int = 0
+    weak: bool = False
+    function: bool = False
+    offset: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class ExternRef:
+    """Instruction `insn` loads the address of a ".ksyms" extern, or calls it."""
+
+    insn: int
+    extern: ExternSpec
+
+
+@dataclass(frozen=True)
+class CoreRelocation:
+    """Instruction `insn` is to be adapted to the kernel's types: `type` is the local root type's BTF id, `access` the
+    access string ("0:1:2"), `kind` one of `enum bpf_core_relo_kind`."""
+
+    insn: int
+    type: int
+    access: str
+    kind: int
+
+
+@dataclass(frozen=True)
+class Poison:
+    """Instruction `insn` could not be resolved and makes the verifier refuse the program if it is reached; `message`
+    says what was asked and what was looked at."""
+
+    insn: int
+    message: str
 
 
 @dataclass(frozen=True)
@@ -71,9 +156,10 @@ class FuncInfo:
 
 @dataclass(frozen=True)
 class ProgramSpec:
-    """A program to load.  `code` is its instructions (8 bytes each, little endian), sub-programs appended; `map_refs`
-    say which of them load a map.  `type` is UNSPEC until the section's name or an attach call tells it.
-    `attach_target` names the kernel function of fentry, fexit and LSM programs."""
+    """A program to load.  `code` is its instructions (8 bytes each, little endian), sub-programs appended; the
+    references say which of them need something from outside.  `type` is UNSPEC until the section's name or an attach
+    call tells it.  `attach_to` is what the section's name says after the slash; `attach_target` the kernel function or
+    type whose BTF id fentry, fexit, LSM, iterator and struct_ops programs are loaded with."""
 
     name: str
     section: str
@@ -85,6 +171,16 @@ class ProgramSpec:
     map_refs: tuple[MapRef, ...] = ()
     line_info: tuple[LineInfo, ...] = field(default=(), repr=False)
     func_info: tuple[FuncInfo, ...] = field(default=(), repr=False)
+    attach_to: str = ""
+    flags: int = 0  # BPF_F_SLEEPABLE, BPF_F_XDP_HAS_FRAGS
+    autoload: bool = True  # a section's name that begins with "?" says no
+    extern_refs: tuple[ExternRef, ...] = ()
+    core_relocations: tuple[CoreRelocation, ...] = field(default=(), repr=False)
+    # Filled in by `resolve`:
+    poisons: tuple[Poison, ...] = ()
+    attach_btf_id: int = 0
+    attach_module: str = ""  # the module whose BTF has `attach_btf_id`; "": the kernel itself
+    kfunc_modules: tuple[str, ...] = ()  # module of each index of fd_array, from 1 on
     btf: Btf | None = field(default=None, repr=False, compare=False)
 
     def source_at(self, insn: int) -> tuple[str, int, str] | None:
@@ -101,9 +197,28 @@ class ProgramSpec:
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """What one object file holds."""
+    """What one object file holds.  `variables["name"].value = x` edits the initial content of a data section's map."""
 
     maps: Mapping[str, MapSpec]
     programs: Mapping[str, ProgramSpec]
     license: str = "GPL"
+    variable_specs: Mapping[str, VariableSpec] = field(default_factory=dict)
+    externs: Mapping[str, ExternSpec] = field(default_factory=dict)
     btf: Btf | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def variables(self) -> Variables:
+        """The global variables by name; their `.value` can be read and set."""
+        from stingless.obj.variables import Variables
+
+        return Variables(self)
+
+    def copy(self) -> ObjectSpec:
+        """One whose maps, programs and variables can be changed without changing this one's."""
+        return replace(
+            self,
+            maps=dict(self.maps),
+            programs=dict(self.programs),
+            variable_specs=dict(self.variable_specs),
+            externs=dict(self.externs),
+        )
