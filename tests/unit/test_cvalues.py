@@ -49,7 +49,7 @@ def test_layout_is_clangs(btf: Btf, name: str, kind: Kind) -> None:
     assert ctypes.sizeof(cls) == record.size
     for member in record.members:
         if member.name:
-            assert getattr(cls, member.name).offset * 8 == member.offset
+            assert getattr(cls, member.name).offset == member.offset
             assert getattr(cls, member.name).size == btf.size_of(member.type)
 
 
