@@ -194,7 +194,9 @@ class UnknownNameError(StinglessError, KeyError):
 
 
 class MapError(_OsError):
-    """A map operation failed."""
+    """A map operation failed.  `done`: how many entries of a bulk operation went before."""
+
+    done = 0
 
 
 class ClosedError(StinglessError, ValueError):

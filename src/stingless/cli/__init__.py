@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "run": "run a bcc script, on Linux or on the embedded kernel, and a command under its eye",
+    "build": "compile a program in plain eBPF C to an object file",
+    "btf": "show a kernel's or an object's types, or declare them in C (vmlinux.h)",
     "doctor": "tell what this machine can do, and for each no, why and what to do",
     "demo": "run the example programs of the deck, one after another",
 }

@@ -1,0 +1,17 @@
+"""Large files that are only read here and there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def file_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The file's bytes, mapped where the system can (then slices, `find` and `len` are all that works), else read.
+    Raises `OSError`."""
+    try:
+        from stingless._sys.mapped_file import map_file
+
+        return map_file(os.fspath(path))
+    except (ImportError, OSError):
+        return Path(path).read_bytes()
