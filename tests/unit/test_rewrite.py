@@ -10,7 +10,16 @@ from stingless._gen.uapi import ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, call, decode, encode, exit_, jump, ld_imm64, mov, mov_imm
 from stingless.asm.rewrite import insert, prepend
-from stingless.obj.spec import FuncInfo, LineInfo, MapRef, ProgramSpec
+from stingless.obj.spec import (
+    CoreRelocation,
+    ExternRef,
+    ExternSpec,
+    FuncInfo,
+    LineInfo,
+    MapRef,
+    Poison,
+    ProgramSpec,
+)
 
 NOP = mov(1, 1)
 
@@ -144,3 +153,22 @@ def test_every_target_is_kept(case: tuple[list[Instruction], dict[int, list[Inst
         new = moved.imm if insn.opcode in (op.JMP32 | op.JA, op.JMP | op.CALL) else moved.off
         target = i + 1 + distance
         assert places[i] + 1 + new == places[target] - len(before.get(target, []))
+
+
+def test_what_a_kernel_fills_in_moves_along() -> None:
+    code = [mov_imm(0, 0), *ld_imm64(1, 0), call(7), exit_()]
+    before = spec(
+        code,
+        extern_refs=(ExternRef(1, ExternSpec("x", ".ksyms")),),
+        core_relocations=(CoreRelocation(0, 1, "0:1", 0), CoreRelocation(3, 1, "0:2", 0)),
+        poisons=(Poison(4, "not there"),),
+    )
+
+    def places(moved: ProgramSpec) -> list[int]:
+        externs, core, poisons = moved.extern_refs, moved.core_relocations, moved.poisons
+        return [*(e.insn for e in externs), *(c.insn for c in core), *(p.insn for p in poisons)]
+
+    assert places(before) == [1, 0, 3, 4]
+    assert places(insert(before, {0: [NOP], 3: [NOP, NOP]})) == [2, 1, 6, 7]
+    assert places(prepend(before, [NOP] * 3)) == [4, 3, 6, 7]
+    assert insert(before, {3: [NOP]}).core_relocations[1] == CoreRelocation(4, 1, "0:2", 0)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from stingless.asm import opcodes as op
 
 _FORMAT = struct.Struct("<BBhi")
+_BIG = struct.Struct(">BBhi")
 
 
 class Instruction(NamedTuple):
@@ -34,6 +35,13 @@ def decode(code: bytes) -> list[Instruction]:
     if len(code) % 8:
         raise ValueError(f"eBPF code is {len(code)} bytes long, not a multiple of 8")
     return [Instruction(o, regs & 15, regs >> 4, off, imm) for o, regs, off, imm in _FORMAT.iter_unpack(code)]
+
+
+def decode_big(code: bytes) -> list[Instruction]:
+    """The slots of code for a big-endian machine, where the registers' nibbles are the other way round as well."""
+    if len(code) % 8:
+        raise ValueError(f"eBPF code is {len(code)} bytes long, not a multiple of 8")
+    return [Instruction(o, regs >> 4, regs & 15, off, imm) for o, regs, off, imm in _BIG.iter_unpack(code)]
 
 
 def encode(instructions: Iterable[Instruction]) -> bytes:

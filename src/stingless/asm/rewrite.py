@@ -5,21 +5,28 @@ Pure.  Places are indexes of 8-byte slots, as in the verifier's log.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
+from typing import TypedDict
 
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, decode, encode
-from stingless.obj.spec import ProgramSpec
+from stingless.obj.spec import CoreRelocation, ExternRef, MapRef, Poison, ProgramSpec
 
 _GOTOL = op.JMP32 | op.JA
+_NOTHING: Mapping[int, Sequence[Instruction]] = {}
 
 
-def insert(spec: ProgramSpec, before: Mapping[int, Sequence[Instruction]]) -> ProgramSpec:
-    """The program with `before[i]` put in front of its instruction `i`.
+def insert(
+    spec: ProgramSpec,
+    before: Mapping[int, Sequence[Instruction]],
+    after: Mapping[int, Sequence[Instruction]] = _NOTHING,
+) -> ProgramSpec:
+    """The program with `before[i]` put in front of its instruction `i`, and `after[i]` behind it.
 
-    A jump, call or line that leads to `i` leads to what was put in front of it.  Raises `ValueError` when a place is
+    A jump, call or line that leads to `i` leads to what was put in front of it; one that leads to the next instruction
+    passes what was put behind `i`, which must not be a 64-bit load.  Raises `ValueError` when a place is
     not the start of an instruction, or a jump would get longer than its 16 bits.
     """
     code = decode(spec.code)
@@ -28,10 +35,9 @@ def insert(spec: ProgramSpec, before: Mapping[int, Sequence[Instruction]]) -> Pr
         if not 0 <= i < len(code) or i - 1 in wide:
             raise ValueError(f"nothing can be put in front of slot {i} of {spec.name!r}: no instruction starts there")
     # start[i]: the new place of what was put in front of i; place[i]: of instruction i itself.
-    added = [len(before.get(i, ())) for i in range(len(code))]
-    shifts = [0, *accumulate(added)]
+    shifts = [0, *accumulate(len(before.get(i, ())) + len(after.get(i, ())) for i in range(len(code)))]
     start = [i + shifts[i] for i in range(len(code) + 1)]
-    place = [i + shifts[i + 1] for i in range(len(code))]
+    place = [start[i] + len(before.get(i, ())) for i in range(len(code))]
 
     out: list[Instruction] = []
     i = 0
@@ -41,13 +47,14 @@ def insert(spec: ProgramSpec, before: Mapping[int, Sequence[Instruction]]) -> Pr
         if i in wide:
             out.append(code[i + 1])
             i += 1
+        out += after.get(i, ())
         i += 1
     return replace(
         spec,
         code=encode(out),
-        map_refs=tuple(replace(ref, insn=place[ref.insn]) for ref in spec.map_refs),
         line_info=tuple(replace(info, insn=start[info.insn]) for info in spec.line_info),
         func_info=tuple(replace(info, insn=start[info.insn]) for info in spec.func_info),
+        **_moved_references(spec, place.__getitem__),
     )
 
 
@@ -58,10 +65,27 @@ def prepend(spec: ProgramSpec, prologue: Sequence[Instruction]) -> ProgramSpec:
     return replace(
         spec,
         code=encode(prologue) + spec.code,
-        map_refs=tuple(replace(ref, insn=ref.insn + n) for ref in spec.map_refs),
         line_info=tuple(replace(info, insn=info.insn + n if info.insn else 0) for info in spec.line_info),
         func_info=tuple(replace(info, insn=info.insn + n if info.insn else 0) for info in spec.func_info),
+        **_moved_references(spec, n.__add__),
     )
+
+
+class _References(TypedDict):
+    map_refs: tuple[MapRef, ...]
+    extern_refs: tuple[ExternRef, ...]
+    core_relocations: tuple[CoreRelocation, ...]
+    poisons: tuple[Poison, ...]
+
+
+def _moved_references(spec: ProgramSpec, place: Callable[[int], int]) -> _References:
+    """What speaks of one instruction itself, at its new place."""
+    return {
+        "map_refs": tuple(replace(ref, insn=place(ref.insn)) for ref in spec.map_refs),
+        "extern_refs": tuple(replace(ref, insn=place(ref.insn)) for ref in spec.extern_refs),
+        "core_relocations": tuple(replace(each, insn=place(each.insn)) for each in spec.core_relocations),
+        "poisons": tuple(replace(each, insn=place(each.insn)) for each in spec.poisons),
+    }
 
 
 def _moved(insn: Instruction, i: int, start: list[int], place: list[int]) -> Instruction:

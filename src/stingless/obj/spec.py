@@ -8,8 +8,8 @@ What a program needs of the kernel that it is loaded on (CO-RE relocations, exte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from dataclasses import MISSING, dataclass, field, fields, replace
+from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import AttachType, MapType, ProgramType
@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from stingless.obj.variables import Variables
 
 
+class _Shown:
+    """Shows what differs from the defaults."""
+
+    def __repr__(self) -> str:
+        parts = []
+        for each in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, each.name)
+            default = each.default_factory() if each.default_factory is not MISSING else each.default
+            if each.repr and (default is MISSING or value != default):
+                parts.append(f"{each.name}={value.name if isinstance(value, Enum) else repr(value)}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
 class Pinning(IntEnum):
     """`__uint(pinning, ...)`: LIBBPF_PIN_NONE and LIBBPF_PIN_BY_NAME."""
 
@@ -26,8 +39,8 @@ class Pinning(IntEnum):
     BY_NAME = 1
 
 
-@dataclass(frozen=True)
-class StructOpsSpec:
+@dataclass(frozen=True, repr=False)
+class StructOpsSpec(_Shown):
     """What a STRUCT_OPS map implements: the kernel's struct `type_name`, with `functions` as (member, program) and
     everything else in the map's `initial`.  `link` when the section asks for a link (`.struct_ops.link`)."""
 
@@ -36,8 +49,8 @@ class StructOpsSpec:
     link: bool = False
 
 
-@dataclass(frozen=True)
-class MapSpec:
+@dataclass(frozen=True, repr=False)
+class MapSpec(_Shown):
     """A map to create.  Sizes are bytes.  `key_type` and `value_type` are BTF ids in the object's BTF (0: none).
     `initial` is the content of a data section's map; `frozen` makes it read-only for user space after that.
     `inner` is the template of a map of maps; `contents` its first entries, or a program array's, as (slot, name of the
@@ -57,13 +70,14 @@ class MapSpec:
     numa_node: int | None = None
     pinning: Pinning = Pinning.NONE
     inner: MapSpec | None = None
+    autocreate: bool = True  # a struct_ops section whose name begins with "?" says no
     contents: tuple[tuple[int, str], ...] = ()
     struct_ops: StructOpsSpec | None = None
     btf: Btf | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True)
-class VariableSpec:
+@dataclass(frozen=True, repr=False)
+class VariableSpec(_Shown):
     """A global variable: `size` bytes at `offset` of the map `map`; `type` its BTF type (0: none)."""
 
     name: str
@@ -75,8 +89,8 @@ class VariableSpec:
     btf: Btf | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True)
-class ExternSpec:
+@dataclass(frozen=True, repr=False)
+class ExternSpec(_Shown):
     """Something that the kernel is to provide.  In ".kconfig": `size` bytes at `offset` of the map of that name.  In
     ".ksyms": a function (kfunc) or variable of the kernel; `type` is its BTF type in the object (0: untyped, `void`),
     a FUNC's prototype for functions.  A weak one may be missing, and is 0 then."""
@@ -90,7 +104,7 @@ class ExternSpec:
     size: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ExternRef:
     """Instruction `insn` loads the address of a ".ksyms" extern, or calls it."""
 
@@ -98,7 +112,7 @@ class ExternRef:
     extern: ExternSpec
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CoreRelocation:
     """Instruction `insn` is to be adapted to the kernel's types: `type` is the local root type's BTF id, `access` the
     access string ("0:1:2"), `kind` one of `enum bpf_core_relo_kind`."""
@@ -109,7 +123,7 @@ class CoreRelocation:
     kind: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Poison:
     """Instruction `insn` could not be resolved and makes the verifier refuse the program if it is reached; `message`
     says what was asked and what was looked at."""
@@ -118,7 +132,7 @@ class Poison:
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MapRef:
     """Instruction `insn` (an index of 8-byte slots) loads the address of map `map`, or, when `offset` is not None, the
     address `offset` bytes into the value of that one-entry array."""
@@ -128,7 +142,7 @@ class MapRef:
     offset: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LineInfo:
     """Instruction `insn` comes from this line.  The offsets are into the object's BTF strings."""
 
@@ -146,7 +160,7 @@ class LineInfo:
         return self.line_col & 0x3FF
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FuncInfo:
     """The (sub-)program that starts at instruction `insn` has BTF function type `type_id`."""
 
@@ -154,8 +168,8 @@ class FuncInfo:
     type_id: int
 
 
-@dataclass(frozen=True)
-class ProgramSpec:
+@dataclass(frozen=True, repr=False)
+class ProgramSpec(_Shown):
     """A program to load.  `code` is its instructions (8 bytes each, little endian), sub-programs appended; the
     references say which of them need something from outside.  `type` is UNSPEC until the section's name or an attach
     call tells it.  `attach_to` is what the section's name says after the slash; `attach_target` the kernel function or
@@ -179,6 +193,7 @@ class ProgramSpec:
     # Filled in by `resolve`:
     poisons: tuple[Poison, ...] = ()
     attach_btf_id: int = 0
+    attach_member: int = -1  # of a STRUCT_OPS program: the index of the member of the struct that it implements
     attach_module: str = ""  # the module whose BTF has `attach_btf_id`; "": the kernel itself
     kfunc_modules: tuple[str, ...] = ()  # module of each index of fd_array, from 1 on
     btf: Btf | None = field(default=None, repr=False, compare=False)
@@ -195,8 +210,8 @@ class ProgramSpec:
         return self.btf.string(best.file_off), best.line, self.btf.string(best.line_off)
 
 
-@dataclass(frozen=True)
-class ObjectSpec:
+@dataclass(frozen=True, repr=False)
+class ObjectSpec(_Shown):
     """What one object file holds.  `variables["name"].value = x` edits the initial content of a data section's map."""
 
     maps: Mapping[str, MapSpec]
@@ -204,6 +219,7 @@ class ObjectSpec:
     license: str = "GPL"
     variable_specs: Mapping[str, VariableSpec] = field(default_factory=dict)
     externs: Mapping[str, ExternSpec] = field(default_factory=dict)
+    byteorder: str = "little"  # of the machine that it was compiled for; programs' code is little endian here
     btf: Btf | None = field(default=None, repr=False, compare=False)
 
     @property

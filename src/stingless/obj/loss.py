@@ -1,0 +1,140 @@
+"""Count what finds no room in ring buffers: the kernel tells the program that fails, and nobody else.
+
+Pure: after each call that reserves or outputs, instructions are added that count its failures, by CPU, in a hidden
+array.  Which ring buffer it was is read off the straight-line code before the call; where that does not tell, the
+failure is counted as of an unknown one.  What the program computes does not change: R0 is as it was, and R1 to R5
+hold nothing after a call.  Minimum kernel: 5.8, that of ring buffers.
+
+Source: kernel/bpf/ringbuf.c, `bpf_ringbuf_reserve()`, `bpf_ringbuf_output()`, `bpf_ringbuf_reserve_dynptr()`.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from stingless._gen.helpers import Helper
+from stingless._gen.uapi import MapType
+from stingless.asm import opcodes as op
+from stingless.asm.instruction import Instruction, call, decode, jump, ld_imm64, mov_imm
+from stingless.asm.rewrite import insert
+from stingless.obj.spec import MapRef, MapSpec, ObjectSpec, ProgramSpec
+
+LOSS_MAP = ".losses"
+UNKNOWN = ""  # the row of failures that cannot be assigned
+SLOT = 64  # bytes of a CPU's counter: a cache line
+_MMAPABLE = 1 << 10  # BPF_F_MMAPABLE, since Linux 5.5
+
+# What R0 is when there was no room: NULL, or an errno.  bpf_ringbuf_reserve_dynptr() has none of its own for it.
+_FAILED = {
+    Helper.ringbuf_reserve: 0,
+    Helper.ringbuf_output: -errno.EAGAIN,
+    Helper.ringbuf_reserve_dynptr: -errno.EINVAL,
+}
+
+
+def rows(maps: Mapping[str, MapSpec]) -> tuple[str, ...]:
+    """The ring buffers of an object in the order of their counters, after the unknown one."""
+    return (UNKNOWN, *sorted(name for name, map in maps.items() if map.type is MapType.RINGBUF))
+
+
+def count_losses(spec: ObjectSpec, cpus: int = 256) -> ObjectSpec:
+    """The object with a map `LOSS_MAP` in which its programs count: in row i (see `rows`) a u64 each `SLOT` bytes for
+    each of `cpus` CPUs, rounded up to a power of two (of more CPUs, some share a counter).
+
+    A program of which a jump would become too long is left as it is.  An object without ring buffers comes back as it
+    was, and so does one that counts already.
+    """
+    names = rows(spec.maps)
+    inner = any(map.inner is not None and map.inner.type is MapType.RINGBUF for map in spec.maps.values())
+    if LOSS_MAP in spec.maps or (len(names) == 1 and not inner):
+        return spec
+    slots = 1 << (cpus - 1).bit_length()
+    counted = {name: _counted(program, names, slots) for name, program in spec.programs.items()}
+    if all(counted[name] is program for name, program in spec.programs.items()):
+        return spec
+    counters = MapSpec(LOSS_MAP, MapType.ARRAY, 4, len(names) * slots * SLOT, 1, _MMAPABLE)
+    return replace(spec, maps={**spec.maps, LOSS_MAP: counters}, programs=counted)
+
+
+def _counted(spec: ProgramSpec, names: Sequence[str], slots: int) -> ProgramSpec:
+    code = decode(spec.code)
+    calls = [
+        i for i, insn in enumerate(code) if insn.opcode == op.JMP | op.CALL and not insn.src and insn.imm in _FAILED
+    ]
+    if not calls:
+        return spec
+    rings = _Rings(spec, code)
+    blocks = {i: _block(_FAILED[Helper(code[i].imm)], slots) for i in calls}
+    try:
+        made = insert(spec, {}, after=blocks)
+    except ValueError:
+        return spec
+    refs = []
+    added = 0
+    for i in calls:
+        ring = rings.given_to(i)
+        row = names.index(ring) if ring in names else 0
+        refs.append(MapRef(i + added + 1 + _LOAD, LOSS_MAP, row * slots * SLOT))
+        added += len(blocks[i])
+    return replace(made, map_refs=tuple(sorted((*made.map_refs, *refs), key=lambda ref: ref.insn)))
+
+
+_LOAD = 4  # instruction of a block that loads the row's address
+
+
+def _block(failed: int, slots: int) -> list[Instruction]:
+    """if (r0 == failed) row[cpu] += 1"""
+    body = [
+        call(Helper.get_smp_processor_id),
+        Instruction(op.ALU64 | op.AND | op.K, 0, 0, 0, slots - 1),
+        Instruction(op.ALU64 | op.LSH | op.K, 0, 0, 0, SLOT.bit_length() - 1),
+        *ld_imm64(1, 0, op.PSEUDO_MAP_VALUE),
+        Instruction(op.ALU64 | op.ADD | op.X, 1, 0),
+        mov_imm(0, 1),
+        Instruction(op.STX | op.ATOMIC | op.DW, 1, 0, 0, op.ADD),
+        mov_imm(0, failed),
+    ]
+    return [jump(op.JNE, 0, failed, len(body)), *body]
+
+
+class _Rings:
+    """Which map a call is given in R1, as far as the straight-line code before it tells."""
+
+    def __init__(self, spec: ProgramSpec, code: Sequence[Instruction]) -> None:
+        self._code = code
+        self._maps = {ref.insn: ref.map for ref in spec.map_refs if ref.offset is None}
+        self._wide = {i + 1 for i, insn in enumerate(code) if insn.opcode == op.LD_IMM64}
+        self._joins = {info.insn for info in spec.func_info} | set(self._targets())
+
+    def _targets(self) -> Iterator[int]:
+        for i, insn in enumerate(self._code):
+            if insn.cls not in (op.JMP, op.JMP32) or i in self._wide:
+                continue
+            operation = insn.opcode & 0xF0
+            if insn.opcode == op.JMP32 | op.JA or (operation == op.CALL and insn.src == op.PSEUDO_CALL):
+                yield i + 1 + insn.imm
+            elif operation not in (op.CALL, op.EXIT):
+                yield i + 1 + insn.off
+
+    def given_to(self, call: int) -> str:
+        register = 1
+        for i in range(call - 1, -1, -1):
+            if i + 1 in self._joins:
+                break  # there is another way to here
+            insn = self._code[i]
+            if i in self._wide:
+                continue
+            if insn.cls in (op.JMP, op.JMP32):
+                if insn.opcode & 0xF0 == op.CALL and register > 5:
+                    continue  # calls keep R6 to R9
+                break
+            if insn.dst != register or insn.cls in (op.ST, op.STX):
+                continue
+            if insn.opcode == op.LD_IMM64:
+                return self._maps.get(i, UNKNOWN)
+            if insn.opcode != op.ALU64 | op.MOV | op.X or insn.off:
+                break
+            register = insn.src
+        return UNKNOWN

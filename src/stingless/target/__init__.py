@@ -1,0 +1,1 @@
+"""Facts of the running kernel that objects ask for: configuration, symbols, types, release."""
