@@ -105,21 +105,49 @@ def helpers_module(text: str, version: str) -> str:
     return "\n".join(out)
 
 
+# The context that programs get stands for the kernel's own; a map is declared with a struct type of its own.
+C_TYPES = {
+    "struct bpf_map": "void",
+    "struct sk_buff": "struct __sk_buff",
+    "struct sk_msg_buff": "struct sk_msg_md",
+    "struct xdp_buff": "struct xdp_md",
+    "size_t": "unsigned long",
+    **dict.fromkeys(("u8",), "unsigned char"),
+    **dict.fromkeys(("u16", "__be16"), "unsigned short"),
+    **dict.fromkeys(("u32", "__be32", "__wsum"), "unsigned int"),
+    **dict.fromkeys(("u64",), "unsigned long long"),
+    "s32": "int",
+    "s64": "long long",
+}
+C_TYPE = re.compile(r"\b(" + "|".join(sorted(C_TYPES, key=len, reverse=True)) + r")\b")
+ANY_CONTEXT = ("get_socket_cookie", "sk_assign")
+"""Helpers that several kinds of programs call, each with its own context."""
+
+
+def c_declaration(name: str, value: int, ret: str, args: str, fastcall: bool) -> str:
+    if name in ANY_CONTEXT:
+        args = re.sub(r"^struct \w+ \*\w+", "void *ctx", args)
+    ret, args = (C_TYPE.sub(lambda m: C_TYPES[m.group()], part) for part in (ret, args))
+    star = "" if ret.endswith("*") else " "
+    return f"{'__bpf_fastcall ' if fastcall else ''}static {ret}{star}(* const bpf_{name})({args}) = (void *){value};"
+
+
+def fastcalls(text: str) -> set[str]:
+    """The helpers whose calls leave the registers of the caller alone."""
+    blocks = re.split(r"^ \* [\w ]+?[ *]+bpf_(\w+)\((?:[^()]|\n)*\)$", text, flags=re.M)
+    return {name for name, body in zip(blocks[1::2], blocks[2::2], strict=True) if "__bpf_fastcall" in body}
+
+
 def c_header(text: str, version: str) -> str:
-    protos = helper_prototypes(text)
-    structs = sorted({m for r, a in protos.values() for m in re.findall(r"struct (\w+)", r + " " + a)})
+    """Basic types only, so that the header needs no other one before it."""
+    protos, fast = helper_prototypes(text), fastcalls(text)
+    lines = [c_declaration(n, v, *protos[n], n in fast) for n, v in helper_ids(text) if n in protos]
+    structs = sorted(set(re.findall(r"struct (\w+)", "\n".join(lines))))
     out = [f"/* {NOTE.format(version=version)} */", "#pragma once", ""]
+    out += ["#if __has_attribute(bpf_fastcall)", "#define __bpf_fastcall __attribute__((bpf_fastcall))"]
+    out += ["#else", "#define __bpf_fastcall", "#endif", ""]
     out += [f"struct {name};" for name in structs]
-    out.append("")
-    for name, value in helper_ids(text):
-        if name not in protos:
-            continue
-        ret, args = protos[name]
-        args = args.replace("struct bpf_map *", "void *")  # a map is declared with a struct type of its own
-        star = "" if ret.endswith("*") else " "
-        out.append(f"static {ret}{star}(* const bpf_{name})({args}) = (void *){value};")
-    out.append("")
-    return "\n".join(out)
+    return "\n".join([*out, "", *lines, ""])
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from stingless import BPF
-from stingless.compile import cache as module
 from stingless.compile.bcc import BccRun
-from stingless.compile.cache import ObjectCache, cache_directory, object_key
+from stingless.compile.cache import ObjectCache, object_key
 from stingless.embedded.kernel import EmbeddedKernel
+from stingless.private_cache import cache_directory
 
 TEXT = "BPF_HASH(h);\nint f(void *ctx) { return 0; }"
 
@@ -131,7 +131,7 @@ def test_files_of_other_users_are_not_used(cache: ObjectCache, directory: Path) 
 
 
 def test_the_oldest_go(cache: ObjectCache, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_ENTRIES", 3)
+    monkeypatch.setattr(ObjectCache, "entries", 3)
     for number in range(6):
         cache.put(f"k{number}", b"x")
         os.utime(directory / f"k{number}", (number, number))

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from stingless.compile.dialect.translate import FormatOf, Translation, translate
 from stingless.compile.driver import start_object
-from stingless.compile.toolchain import HEADERS, find_compiler
+from stingless.compile.toolchain import BCC_HEADERS, HEADERS, find_compiler
 from stingless.errors import CompileError
 
 
 def has_header(path: str) -> bool:
     """Can a program include this header: is it one of ours, or of the kernel's UAPI?"""
-    return any((directory / path).is_file() for directory in (HEADERS, *find_compiler().includes))
+    return any((directory / path).is_file() for directory in (BCC_HEADERS, HEADERS, *find_compiler().includes))
 
 
 def translate_bcc(text: str, format_of: FormatOf, name: str = "main.c") -> Translation:

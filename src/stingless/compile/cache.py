@@ -1,105 +1,26 @@
-"""Compiled objects kept between runs, by the hash of all that made them.
+"""Compiled objects kept between runs, by the hash of all that made them, in a directory as `private_cache` describes.
 
-The directory is `$STINGLESS_CACHE`, else `stingless/objects` in `$XDG_CACHE_HOME` or in `.cache` of the user's home (as
-the password file has it: under sudo, $HOME may be another's).  An empty `$STINGLESS_CACHE` turns it off.  Nothing is
-read from a directory or file that another user owns or could have written: programs loaded as root come from here.
+The key of an object is made of what is known before clang runs; the files that clang took in are kept with the object,
+each with its hash, and looked at again before the object is used.
 """
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
 import re
-import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from stingless.errors import Diagnostic
+from stingless.private_cache import PrivateCache as ObjectCache
+
+__all__ = ["Kept", "ObjectCache", "object_key", "program_key"]
 
 # #include "file", or a macro that makes a name; headers in angle brackets are ours or the compiler's.
 _TAKES_IN = re.compile(r"#\s*(include|import|embed)\w*\s*(?!<|\s)")
-_DIGEST = 32  # bytes of the content's own hash before it, so that a torn file is seen
-_ENTRIES = 256  # the oldest go when there are more
-
-
-def cache_directory() -> Path | None:
-    """Where the cache is; None when it is turned off."""
-    chosen = os.environ.get("STINGLESS_CACHE")
-    if chosen is not None:
-        return Path(chosen) if chosen else None
-    base = os.environ.get("XDG_CACHE_HOME")
-    if base:
-        return Path(base) / "stingless/objects"
-    import pwd
-
-    try:
-        return Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".cache/stingless/objects"
-    except KeyError:
-        return None
-
-
-class ObjectCache:
-    """The open cache directory.  Reading and writing never raise: a cache that cannot be used is no cache."""
-
-    def __init__(self, directory: Path | None = None) -> None:
-        path = directory or cache_directory()
-        self._fd = -1
-        if path is None:
-            return
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                path.mkdir(mode=0o700)
-            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            if _private(os.fstat(fd)):
-                self._fd = fd
-            else:
-                os.close(fd)
-
-    def get(self, key: str) -> bytes | None:
-        """The object kept under `key`, or None."""
-        if self._fd < 0:
-            return None
-        try:
-            fd = os.open(key, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
-        except OSError:
-            return None
-        with os.fdopen(fd, "rb") as file:
-            status = os.fstat(fd)
-            if not _private(status) or not stat.S_ISREG(status.st_mode):
-                return None
-            data = file.read()
-        content = data[_DIGEST:]
-        return content if data[:_DIGEST] == _sha256([content]) else None
-
-    def put(self, key: str, content: bytes) -> None:
-        """Keep an object; it appears in one step."""
-        if self._fd < 0:
-            return
-        temporary = f"{key}.{os.getpid()}"
-        with contextlib.suppress(OSError):
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self._fd)
-            try:
-                with os.fdopen(fd, "wb") as file:
-                    file.write(_sha256([content]) + content)
-                os.rename(temporary, key, src_dir_fd=self._fd, dst_dir_fd=self._fd)
-            except BaseException:
-                os.unlink(temporary, dir_fd=self._fd)
-                raise
-            self._evict()
-
-    def _evict(self) -> None:
-        with os.scandir(self._fd) as entries:
-            ages = sorted((entry.stat().st_mtime, entry.name) for entry in entries)
-        for _, name in ages[: max(0, len(ages) - _ENTRIES)]:
-            os.unlink(name, dir_fd=self._fd)
-
-    def close(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-
-def _private(status: os.stat_result) -> bool:
-    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
+_PATHS = ("CPATH", "C_INCLUDE_PATH")  # clang takes directories from them
 
 
 def _sha256(parts: Iterable[bytes]) -> bytes:
@@ -111,19 +32,105 @@ def _sha256(parts: Iterable[bytes]) -> bytes:
     return state.digest()
 
 
-def object_key(text: str, name: str, cflags: Iterable[str]) -> str | None:
-    """The key of a program text: a hash of it, its flags, the compiler, our headers and the running kernel (whose
-    tracepoints the dialect knows).  None for a text that takes in files we do not see: it is compiled each time."""
+def _toolchain() -> list[str]:
+    """The compiler, our headers and the version of this package."""
     from stingless import __version__
     from stingless.compile.toolchain import HEADERS, find_compiler
 
-    flags = list(cflags)
-    if _TAKES_IN.search(text) or os.environ.get("CPATH") or os.environ.get("C_INCLUDE_PATH"):
-        return None
-    if any(flag.startswith(("-I", "-i", "@", "-Xclang", "--include", "--embed")) for flag in flags):
-        return None
     compiler = find_compiler()
     ours = sorted(path for path in HEADERS.rglob("*.h"))
     stamps = [f"{path}:{(s := path.stat()).st_mtime_ns}:{s.st_size}" for path in (Path(compiler.argv[0]), *ours)]
-    parts = [__version__, text, name, *flags, *compiler.argv, *map(str, compiler.includes), *os.uname(), *stamps]
+    return [__version__, *compiler.argv, *map(str, compiler.includes), *stamps]
+
+
+def object_key(text: str, name: str, cflags: Iterable[str]) -> str | None:
+    """The key of a program in bcc's dialect: a hash of it, its flags, the compiler, our headers and the running kernel
+    (whose tracepoints the dialect knows).  None for a text that takes in files we do not see: it is compiled each
+    time."""
+    flags = list(cflags)
+    if _TAKES_IN.search(text) or any(map(os.environ.get, _PATHS)):
+        return None
+    if any(flag.startswith(("-I", "-i", "@", "-Xclang", "--include", "--embed")) for flag in flags):
+        return None
+    parts = ["bcc", text, name, *flags, *os.uname(), *_toolchain()]
     return _sha256(part.encode() for part in parts).hex()
+
+
+def program_key(text: bytes, name: str, on_disk: bool, cflags: Sequence[str], kernel: str) -> str:
+    """The key of a program in plain C; `kernel` tells whose types it sees.  The working directory is part of it, since
+    names of files are relative to it."""
+    paths = [os.environ.get(name, "") for name in _PATHS]
+    words = ["file" if on_disk else "text", name, str(Path.cwd()), kernel, *cflags, "", *paths, *_toolchain()]
+    return _sha256([text, *(os.fsencode(word) for word in words)]).hex()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A compiled object as it is kept: with clang's warnings, the hash of each file that it was made from, and the
+    files that would have been taken in place of one of these, had they been there."""
+
+    data: bytes
+    warnings: tuple[Diagnostic, ...]
+    files: dict[str, str]
+    absent: tuple[str, ...]
+    lasting: bool = True  # False when a file changed meanwhile, or cannot be read again
+
+    @classmethod
+    def made(
+        cls, data: bytes, warnings: tuple[Diagnostic, ...], rules: str, directories: Sequence[Path], started: int
+    ) -> Kept:
+        """`rules` is what `clang -MD` wrote, `directories` the user's own, in which headers are looked for first,
+        `started` (in ns since 1970) when clang was."""
+        from stingless.compile.toolchain import HEADERS, find_compiler
+
+        compiler = find_compiler()
+        ours = (HEADERS, *compiler.own, *compiler.includes, *compiler.libc)
+        paths = [path for path in _made_from(rules) if not str(path).startswith("/proc/self/fd/")]
+        files = {str(path): _hash(path) for path in paths if HEADERS not in path.parents}
+        lasting = all(files.values()) and all(Path(f).stat().st_mtime_ns < started for f in files)
+        absent = {
+            candidate
+            for path in paths
+            for base in (*directories, *ours)
+            if base in path.parents
+            for candidate in (directory / path.relative_to(base) for directory in directories)
+            if not candidate.exists()
+        }
+        return cls(data, warnings, files, tuple(sorted(map(str, absent))), lasting)
+
+    def is_fresh(self) -> bool:
+        """Would clang see the same text again?"""
+        return all(_hash(Path(f)) == known for f, known in self.files.items()) and not any(
+            map(os.path.exists, self.absent)
+        )
+
+    def written(self) -> bytes:
+        """For `read`: a line of JSON, then the object."""
+        about = [[asdict(d) for d in self.warnings], self.files, self.absent]
+        return json.dumps(about).encode() + b"\n" + self.data
+
+    @classmethod
+    def read(cls, content: bytes | None) -> Kept | None:
+        """None for None and for what `written` did not write."""
+        if content is None:
+            return None
+        about, _, data = content.partition(b"\n")
+        try:
+            warnings, files, absent = json.loads(about)
+            return cls(data, tuple(Diagnostic(**d) for d in warnings), files, tuple(absent))
+        except (ValueError, TypeError):
+            return None
+
+
+def _hash(path: Path) -> str:
+    """ "" for a file that cannot be read."""
+    try:
+        return _sha256([path.read_bytes()]).hex() if path.is_file() else ""
+    except OSError:
+        return ""
+
+
+def _made_from(rules: str) -> list[Path]:
+    """The prerequisites of a makefile rule as clang writes it."""
+    words = re.findall(r"(?:\\[ #]|\$\$|[^\s\\]|\\(?!\n))+", rules.partition(":")[2])
+    return [Path(re.sub(r"\\([ #])", r"\1", word).replace("$$", "$")) for word in words if word != "-"]

@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
 
-from stingless.errors import Diagnostic
+from stingless.errors import CompileError, Diagnostic
 
 _MESSAGE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+):(?P<column>\d+): (?P<severity>[a-z ]+): (?P<message>.*)$")
 _LIMIT = 50
 
 
 def parse_diagnostics(output: str, name: str, text: str) -> list[Diagnostic]:
-    """Messages in the order clang printed them.  Those on `name` carry their source line from `text`."""
-    lines = text.splitlines()
+    """Messages in the order clang printed them.  Those on `name` carry their source line from `text`, those on other
+    files from these."""
+    lines: dict[str, list[str]] = {name: text.splitlines()}
     found: list[Diagnostic] = []
     for row in output.splitlines():
         match = _MESSAGE.match(row)
         if not match or len(found) == _LIMIT:
             continue
         number = int(match["line"])
-        source = lines[number - 1].strip() if match["file"] == name and 0 < number <= len(lines) else ""
         message = re.sub(r" \[-W[^\]]*\]$", "", match["message"])
+        source = _line(lines, match["file"], number)
         found.append(Diagnostic(match["file"], number, int(match["column"]), match["severity"], message, source))
     return found
+
+
+def _line(lines: dict[str, list[str]], file: str, number: int) -> str:
+    if file not in lines:
+        try:
+            lines[file] = Path(file).read_text("utf-8", "replace").splitlines() if Path(file).is_file() else []
+        except OSError:
+            lines[file] = []
+    return lines[file][number - 1].strip() if 0 < number <= len(lines[file]) else ""
+
+
+def failure(name: str, diagnostics: list[Diagnostic], output: str, status: int) -> CompileError:
+    """The error of a run of clang that ended with `status`."""
+    errors = [d for d in diagnostics if d.severity in ("error", "fatal error")] or diagnostics
+    if not errors:
+        return CompileError(f"{name}: clang failed with status {status}: {output.strip()}", (), output)
+    more = f"\n({len(errors) - 1} more)" if len(errors) > 1 else ""
+    return CompileError(f"{errors[0]}{more}", diagnostics, output)
+
+
+def renamed(output: str, names: Mapping[str, str]) -> str:
+    """Messages that speak of files by names that only clang knows, with the user's names."""
+    for name, known in names.items():
+        output = re.sub(re.escape(name) + r"(?!\d)", known.replace("\\", r"\\"), output)
+    return output

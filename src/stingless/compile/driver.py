@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from stingless.compile.toolchain import HEADERS, find_compiler
-from stingless.errors import CompileError
+from stingless.compile.toolchain import BCC_HEADERS, HEADERS, find_compiler
+from stingless.errors import Diagnostic
 
 _ARCH_MACRO = {"x86_64": "__TARGET_ARCH_x86", "aarch64": "__TARGET_ARCH_arm64"}
 # v3: the newest instruction set that every kernel since 5.1 loads.
@@ -28,17 +28,26 @@ _C_FLAGS = (
     "-Wno-pointer-sign",
     "-Wno-address-of-packed-member",
     "-Wno-unknown-warning-option",
+    "-Wno-error=incompatible-pointer-types",  # an error since clang 22; older sources live with the warning
+    "-Wno-default-const-init-var-unsafe",  # BPF_CORE_READ through a pointer to const
     "-fno-caret-diagnostics",
     "-fno-color-diagnostics",
-    "-nostdinc",
 )
 
 
-def c_arguments(cflags: Sequence[str] = ()) -> list[str]:
-    """clang's arguments for C, without input, output and stage."""
+def target_flags(cflags: Sequence[str] = ()) -> list[str]:
+    """Target, optimisation and warnings: what plain C and bcc's dialect have in common."""
     arch = _ARCH_MACRO.get(os.uname().machine)
-    includes = [f for path in (HEADERS, *find_compiler().includes) for f in ("-isystem", str(path))]
-    return [*_TARGET, *_C_FLAGS, *([f"-D{arch}"] if arch else []), "-D__BPF_TRACING__", *includes, *cflags]
+    chosen = any(flag.startswith("-D__TARGET_ARCH_") for flag in cflags)
+    return [*_TARGET, *_C_FLAGS, *([f"-D{arch}"] if arch and not chosen else [])]
+
+
+def c_arguments(cflags: Sequence[str] = ()) -> list[str]:
+    """clang's arguments for C that needs no file but ours and the UAPI, and has the kernel's short type names, without
+    input, output and stage."""
+    paths = (BCC_HEADERS, HEADERS, *find_compiler().includes)
+    includes = [f for path in paths for f in ("-isystem", str(path))]
+    return [*target_flags(cflags), "-nostdinc", "-D__BPF_TRACING__", *includes, "-include", "short_types.h", *cflags]
 
 
 def start_object(text: str, name: str = "main.c", cflags: Sequence[str] = (), user_text: str | None = None) -> Run:
@@ -71,33 +80,48 @@ def ir_to_object(ir: str) -> bytes:
 
 
 class Run:
-    """One run of clang, begun at once.  `output()` waits for it; `close()` ends one that is not wanted any more."""
+    """One run of clang, begun at once.  `output()` waits for it; `close()` ends one that is not wanted any more.
 
-    def __init__(self, arguments: Sequence[str], text: bytes, name: str, user_text: str) -> None:
+    `files` are descriptors that clang may open as `path_of(descriptor)`, each with what the user calls that file.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], text: bytes, name: str, user_text: str, files: Mapping[int, str] | None = None
+    ) -> None:
         self._name = name
         self._user_text = user_text
+        self._files = files or {}
+        self.diagnostics: list[Diagnostic] = []
         # Not a pipe: that holds 64 KiB only, and nobody may be there to fill it.
-        source = os.memfd_create("source", os.MFD_CLOEXEC)
+        source = memory_file(text)
         try:
-            with open(source, "wb", closefd=False) as file:
-                file.write(text)
-            os.lseek(source, 0, os.SEEK_SET)
             self._process = subprocess.Popen(
-                [*find_compiler().argv, *arguments], stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                [*find_compiler().argv, *arguments],
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=tuple(self._files),
             )
         finally:
             os.close(source)
 
     def output(self) -> bytes:
-        """What clang wrote.  Raises `CompileError`."""
+        """What clang wrote; warnings are in `diagnostics`.  Raises `CompileError`."""
         try:
             written, messages = self._process.communicate()
         except BaseException:
             self.close()
             raise
-        if self._process.returncode == 0:
+        status = self._process.returncode
+        if not status and not messages:
             return written
-        raise self._error(self._process.returncode, messages.decode("utf-8", "replace"))
+        from stingless.compile.diagnostics import failure, parse_diagnostics, renamed
+
+        text = renamed(messages.decode("utf-8", "replace"), {path_of(fd): name for fd, name in self._files.items()})
+        self.diagnostics = parse_diagnostics(text, self._name, self._user_text)
+        if status:
+            raise failure(self._name, self.diagnostics, text, status)
+        return written
 
     def close(self) -> None:
         """Nothing if it has ended."""
@@ -105,12 +129,20 @@ class Run:
         with self._process:
             pass
 
-    def _error(self, status: int, output: str) -> CompileError:
-        from stingless.compile.diagnostics import parse_diagnostics
 
-        diagnostics = parse_diagnostics(output, self._name, self._user_text)
-        errors = [d for d in diagnostics if d.severity in ("error", "fatal error")] or diagnostics
-        if not errors:
-            return CompileError(f"{self._name}: clang failed with status {status}: {output.strip()}", (), output)
-        more = f"\n({len(errors) - 1} more)" if len(errors) > 1 else ""
-        return CompileError(f"{errors[0]}{more}", diagnostics, output)
+def path_of(descriptor: int) -> str:
+    """The name by which a process opens a file that it has open already."""
+    return f"/proc/self/fd/{descriptor}"
+
+
+def memory_file(content: bytes) -> int:
+    """The descriptor of a file that is in memory only, at its start."""
+    descriptor = os.memfd_create("stingless", os.MFD_CLOEXEC)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

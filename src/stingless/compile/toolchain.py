@@ -12,17 +12,22 @@ from pathlib import Path
 from stingless.errors import NotSupportedError
 
 HEADERS = Path(__file__).parent / "headers"
+BCC_HEADERS = HEADERS / "bcc"
+"""What bcc's dialect has beside those: its prelude, and shims in place of kernel-internal headers."""
 MIN_CLANG = 12
 _UAPI_DIRS = {"x86_64": "x86-linux-any", "aarch64": "aarch64-linux-any"}
 
 
 @dataclass(frozen=True)
 class Compiler:
-    """`argv` starts clang; `includes` are the directories with the kernel's UAPI headers."""
+    """`argv` starts clang; `includes` are the directories with the kernel's UAPI headers.  For plain C there are also
+    clang's own headers in `own` (stddef.h; empty: clang finds them) and the C library's in `libc` (string.h)."""
 
     argv: tuple[str, ...]
     includes: tuple[Path, ...]
     origin: str  # "ziglang wheel", "system" or "STINGLESS_CLANG"
+    own: tuple[Path, ...] = ()
+    libc: tuple[Path, ...] = ()
 
     def version(self) -> str:
         """The first line of `clang --version`."""
@@ -30,6 +35,12 @@ class Compiler:
 
         done = subprocess.run([*self.argv, "--version"], capture_output=True, text=True, check=False)
         return done.stdout.splitlines()[0] if done.stdout else "unknown"
+
+    def include_flags(self) -> list[str]:
+        """Where plain C finds its headers, ours first."""
+        paths = (HEADERS, *self.own, *self.includes, *self.libc)
+        # Without -nostdinc, clang adds its own directory, and with -nostdlibinc no other.
+        return ["-nostdinc" if self.own else "-nostdlibinc", *(f for p in paths for f in ("-isystem", str(p)))]
 
 
 def _wheel() -> Path | None:
@@ -45,6 +56,14 @@ def _wheel_includes(wheel: Path | None) -> tuple[Path, ...]:
     base = wheel / "lib/libc/include"
     arch = _UAPI_DIRS.get(os.uname().machine)
     return (*([base / arch] if arch else []), base / "any-linux-any")
+
+
+def _wheel_libc(wheel: Path | None) -> tuple[Path, ...]:
+    """musl's headers: those of glibc ask for a file that no BPF target has."""
+    if wheel is None:
+        return ()
+    base = wheel / "lib/libc/include"
+    return (base / f"{os.uname().machine}-linux-musl", base / "generic-musl")
 
 
 def _system_includes() -> tuple[Path, ...]:
@@ -72,11 +91,12 @@ def find_compiler() -> Compiler:
     Raises `NotSupportedError` when there is none.
     """
     wheel = _wheel()
+    includes, libc = _wheel_includes(wheel), _wheel_libc(wheel)
     chosen = os.environ.get("STINGLESS_CLANG")
     if chosen:
-        return Compiler((chosen,), _wheel_includes(wheel) or _system_includes(), "STINGLESS_CLANG")
+        return Compiler((chosen,), includes or _system_includes(), "STINGLESS_CLANG", libc=libc)
     if wheel is not None:
-        return Compiler((str(wheel / "zig"), "clang"), _wheel_includes(wheel), "ziglang wheel")
+        return Compiler((str(wheel / "zig"), "clang"), includes, "ziglang wheel", (wheel / "lib/include",), libc)
     system = system_compiler()
     if system is not None:
         return system

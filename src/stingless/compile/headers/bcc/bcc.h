@@ -3,7 +3,7 @@
  * A table is a BTF-defined map: a struct variable in section .maps whose members' types describe it.  The methods
  * (`table.lookup(&key)`) arrive here as `__st_lookup(table, &key)`. */
 #pragma once
-#include <bpf/bpf_helpers.h>
+#include <short_types.h>
 
 typedef int pid_t;
 typedef unsigned int uid_t;
@@ -14,27 +14,17 @@ typedef _Bool bool;
 #define __user
 #define __kernel
 
+#define BPF_NO_GLOBAL_DATA /* formats on the stack, as kernels before 5.2 demand */
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
 #include <linux/bpf.h>
 #include <linux/ptrace.h>
 #include <linux/sched.h>
 
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
 #define memcpy(d, s, n) __builtin_memcpy((d), (s), (n))
 #define memset(d, c, n) __builtin_memset((d), (c), (n))
 #define memmove(d, s, n) __builtin_memmove((d), (s), (n))
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define bpf_htons(x) __builtin_bswap16(x)
-#define bpf_ntohs(x) __builtin_bswap16(x)
-#define bpf_htonl(x) __builtin_bswap32(x)
-#define bpf_ntohl(x) __builtin_bswap32(x)
-#else
-#define bpf_htons(x) (x)
-#define bpf_ntohs(x) (x)
-#define bpf_htonl(x) (x)
-#define bpf_ntohl(x) (x)
-#endif
 #define htons(x) bpf_htons(x)
 #define ntohs(x) bpf_ntohs(x)
 #define htonl(x) bpf_htonl(x)
