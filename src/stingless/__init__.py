@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from stingless.errors import StinglessError as StinglessError
     from stingless.errors import UnknownNameError as UnknownNameError
     from stingless.errors import VerifierError as VerifierError
+    from stingless.maps import open_id as open_id
+    from stingless.maps import open_pinned as open_pinned
     from stingless.obj.reader import read_object as read_object
+    from stingless.object import Object as Object
+    from stingless.object import load as load
+    from stingless.object import open_object as open_object
 
 _ERRORS = (
     "AttachError",
@@ -39,10 +44,15 @@ _ERRORS = (
 )
 _HOME = {
     "BPF": "stingless.bpf",
+    "Object": "stingless.object",
+    "load": "stingless.object",
+    "open_id": "stingless.maps",
+    "open_object": "stingless.object",
+    "open_pinned": "stingless.maps",
     "read_object": "stingless.obj.reader",
     **dict.fromkeys(_ERRORS, "stingless.errors"),
 }
-__all__ = ["BPF", "read_object", *_ERRORS]
+__all__ = ["BPF", "Object", "load", "open_id", "open_object", "open_pinned", "read_object", *_ERRORS]
 
 
 def __getattr__(name: str) -> Any:

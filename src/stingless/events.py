@@ -1,11 +1,14 @@
 """What a program can be attached to: one frozen dataclass an event.
 
-Pure descriptions; a `Kernel` turns one into a `Link`.  Names are the kernel's own.
+Pure descriptions; a `Kernel` turns one into a `Link`.  Names are the kernel's own.  A `cookie` is a number of the
+user's that the program reads with bpf_get_attach_cookie().
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from stingless._gen.uapi import AttachType
 
 
 @dataclass(frozen=True)
@@ -15,24 +18,76 @@ class Kprobe:
     function: str
     offset: int = 0
     ret: bool = False
+    cookie: int = 0
 
     def __str__(self) -> str:
         return f"{'kretprobe' if self.ret else 'kprobe'}:{self.function}" + (f"+{self.offset}" if self.offset else "")
 
 
 @dataclass(frozen=True)
+class KprobeMulti:
+    """Entry (or return; with `session`, both) of many kernel functions in one link.  `functions` are names, or patterns
+    with `*` and `?`; `cookies`, if any, go with names, one each."""
+
+    functions: tuple[str, ...]
+    ret: bool = False
+    session: bool = False
+    cookies: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        kind = "kprobe.session" if self.session else "kretprobe.multi" if self.ret else "kprobe.multi"
+        return f"{kind}:{_listed(self.functions)}"
+
+
+@dataclass(frozen=True)
 class Uprobe:
     """Entry (or return) of a user function: `path` is an absolute file, `offset` the offset in that file (not an
-    address).  `pid` -1 means every process."""
+    address).  `pid` -1 means every process.  `ref_ctr_offset` is the offset in the file of a counter that the kernel
+    increments while the probe is there (a USDT semaphore); 0: none."""
 
     path: str
     offset: int
     ret: bool = False
     pid: int = -1
     symbol: str = ""
+    cookie: int = 0
+    ref_ctr_offset: int = 0
 
     def __str__(self) -> str:
         return f"{'uretprobe' if self.ret else 'uprobe'}:{self.path}:{self.symbol or hex(self.offset)}"
+
+
+@dataclass(frozen=True)
+class UprobeMulti:
+    """Entry (or return; with `session`, both) of many functions of one file in one link.  `offsets` as in `Uprobe`;
+    `cookies`, if any, one for each of them.  `pattern` is what they were asked for by, for messages."""
+
+    path: str
+    offsets: tuple[int, ...]
+    ret: bool = False
+    session: bool = False
+    pid: int = -1
+    cookies: tuple[int, ...] = ()
+    pattern: str = ""
+
+    def __str__(self) -> str:
+        kind = "uprobe.session" if self.session else "uretprobe.multi" if self.ret else "uprobe.multi"
+        return f"{kind}:{self.path}:{self.pattern or _listed(tuple(map(hex, self.offsets)))}"
+
+
+@dataclass(frozen=True)
+class Usdt:
+    """A static probe in a program or library: each place that the note PROVIDER:NAME marks.  `pid` -1 means every
+    process."""
+
+    path: str
+    provider: str
+    name: str
+    pid: int = -1
+    cookie: int = 0
+
+    def __str__(self) -> str:
+        return f"usdt:{self.path}:{self.provider}:{self.name}"
 
 
 @dataclass(frozen=True)
@@ -41,6 +96,7 @@ class Tracepoint:
 
     category: str
     name: str
+    cookie: int = 0
 
     def __str__(self) -> str:
         return f"tracepoint:{self.category}:{self.name}"
@@ -51,6 +107,7 @@ class RawTracepoint:
     """A raw tracepoint: the arguments as the kernel passes them."""
 
     name: str
+    cookie: int = 0
 
     def __str__(self) -> str:
         return f"raw_tracepoint:{self.name}"
@@ -67,10 +124,50 @@ class PerfEvent:
     sample_freq: int = 0
     pid: int = -1
     cpu: int = -1
+    cookie: int = 0
 
     def __str__(self) -> str:
         rate = f"{self.sample_freq}Hz" if self.sample_freq else f"1/{self.sample_period}"
         return f"perf_event:{self.type}:{self.config}@{rate}"
+
+
+@dataclass(frozen=True)
+class Tracing:
+    """fentry, fexit, fmod_ret, fsession, typed raw tracepoints and BPF LSM: the target was named when the program was
+    loaded."""
+
+    cookie: int = 0
+
+    def __str__(self) -> str:
+        return "tracing"
+
+
+@dataclass(frozen=True)
+class Freplace:
+    """A function of another loaded program, which the program takes the place of.  `program` is that program's file
+    descriptor; 0 and "" mean the ones that the program was loaded for."""
+
+    program: int = 0
+    function: str = ""
+
+    def __str__(self) -> str:
+        return f"freplace:{self.function}" if self.function else "freplace"
+
+
+@dataclass(frozen=True)
+class Iter:
+    """A walk over objects of the kernel, which a read of the link's file makes.  `map`: the file descriptor of the map
+    to walk over.  `cgroup`: the directory to begin at, `order` one of `ITER_ORDERS`.  `tid` or `pid`: one task, or one
+    process's tasks."""
+
+    map: int = 0
+    cgroup: str = ""
+    order: str = ""
+    tid: int = 0
+    pid: int = 0
+
+    def __str__(self) -> str:
+        return "iter" + (f":{self.cgroup}" if self.cgroup else "")
 
 
 @dataclass(frozen=True)
@@ -86,25 +183,156 @@ class Xdp:
 
 
 @dataclass(frozen=True)
-class SocketFilter:
-    """Copies of packets at an interface ("" = all), through a raw packet socket that the program filters."""
+class Tc:
+    """Packets that come to (or, with `egress`, leave) a network interface of the caller's network namespace."""
 
-    interface: str = ""
+    interface: str
+    egress: bool = False
 
     def __str__(self) -> str:
-        return f"socket_filter:{self.interface or 'any'}"
+        return f"tc:{self.interface}:{'egress' if self.egress else 'ingress'}"
 
 
 @dataclass(frozen=True)
-class Tracing:
-    """fentry, fexit and BPF LSM: the target was named when the program was loaded."""
+class Netkit:
+    """Packets that leave the primary interface of a netkit pair (`interface`, in the caller's network namespace), or,
+    with `peer`, those that leave its peer."""
+
+    interface: str
+    peer: bool = False
 
     def __str__(self) -> str:
-        return "tracing"
+        return f"netkit:{self.interface}:{'peer' if self.peer else 'primary'}"
 
 
-Event = Kprobe | Uprobe | Tracepoint | RawTracepoint | PerfEvent | Xdp | SocketFilter | Tracing
+@dataclass(frozen=True)
+class Netfilter:
+    """A netfilter hook of the caller's network namespace.  `family` NFPROTO_IPV4 or NFPROTO_IPV6, `hook` an index into
+    `NETFILTER_HOOKS`; lower priorities run first.  `flags`: BPF_F_NETFILTER_IP_DEFRAG."""
+
+    family: int
+    hook: int
+    priority: int = 0
+    flags: int = 0
+
+    def __str__(self) -> str:
+        family = {NFPROTO_IPV4: "ipv4", NFPROTO_IPV6: "ipv6"}.get(self.family, str(self.family))
+        hook = NETFILTER_HOOKS[self.hook] if 0 <= self.hook < len(NETFILTER_HOOKS) else str(self.hook)
+        return f"netfilter:{family}:{hook}"
+
+
+@dataclass(frozen=True)
+class Cgroup:
+    """What the tasks (or sockets) of a cgroup v2 and those below it do, by its directory."""
+
+    path: str
+    attach_type: AttachType
+
+    def __str__(self) -> str:
+        return f"cgroup:{self.path}:{self.attach_type.name.lower().removeprefix('cgroup_')}"
+
+
+@dataclass(frozen=True)
+class Netns:
+    """A network namespace, by its file (/run/netns/NAME, /proc/PID/ns/net): its socket look-ups, or the dissection of
+    its packets.  "": the caller's."""
+
+    attach_type: AttachType
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.attach_type.name.lower()}:{self.path or 'netns'}"
+
+
+@dataclass(frozen=True)
+class Sockmap:
+    """The sockets of a SOCKMAP or SOCKHASH, by its file descriptor."""
+
+    map: int
+    attach_type: AttachType
+
+    def __str__(self) -> str:
+        return f"{self.attach_type.name.lower()}:map"
+
+
+@dataclass(frozen=True)
+class SocketFilter:
+    """Copies of packets at an interface ("" = all), through a raw packet socket that the program filters; or, with
+    `socket`, what arrives at that socket (a file descriptor)."""
+
+    interface: str = ""
+    socket: int = -1
+
+    def __str__(self) -> str:
+        return f"socket_filter:{self.interface or ('any' if self.socket < 0 else f'socket {self.socket}')}"
+
+
+@dataclass(frozen=True)
+class Reuseport:
+    """The choice among the sockets that share a port with `socket` (a file descriptor) by SO_REUSEPORT."""
+
+    socket: int
+
+    def __str__(self) -> str:
+        return f"sk_reuseport:socket {self.socket}"
+
+
+@dataclass(frozen=True)
+class Lirc:
+    """What an infrared receiver sees: a device file, /dev/lircN."""
+
+    device: str
+
+    def __str__(self) -> str:
+        return f"lirc:{self.device}"
+
+
+@dataclass(frozen=True)
+class StructOps:
+    """The place of a struct that the kernel calls, which the map `map` implements by programs."""
+
+    struct: str
+    map: str
+
+    def __str__(self) -> str:
+        return f"struct_ops:{self.struct}:{self.map}"
+
+
+Event = (
+    Kprobe
+    | KprobeMulti
+    | Uprobe
+    | UprobeMulti
+    | Usdt
+    | Tracepoint
+    | RawTracepoint
+    | PerfEvent
+    | Tracing
+    | Freplace
+    | Iter
+    | Xdp
+    | Tc
+    | Netkit
+    | Netfilter
+    | Cgroup
+    | Netns
+    | Sockmap
+    | SocketFilter
+    | Reuseport
+    | Lirc
+    | StructOps
+)
 
 PERF_TYPE_SOFTWARE = 1
 PERF_COUNT_SW_CPU_CLOCK = 0
 PERF_COUNT_SW_TASK_CLOCK = 1
+# linux/netfilter.h: enum nf_inet_hooks, by number.
+NETFILTER_HOOKS = ("pre_routing", "local_in", "forward", "local_out", "post_routing")
+NFPROTO_IPV4, NFPROTO_IPV6 = 2, 10
+BPF_F_NETFILTER_IP_DEFRAG = 1
+# linux/bpf.h: enum bpf_cgroup_iter_order, from 1 on.
+ITER_ORDERS = ("self_only", "descendants_pre", "descendants_post", "ancestors_up")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ",".join(names[:3]) + (f",... ({len(names)})" if len(names) > 3 else "")

@@ -6,7 +6,7 @@ Values and keys are bytes here; typed views are made above.  Nothing above this 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +15,7 @@ from stingless.obj.spec import MapSpec, ObjectSpec, ProgramSpec
 
 if TYPE_CHECKING:
     from stingless.btf.types import Btf
+    from stingless.streams.records import Lost, Run
 
 BPF_ANY, BPF_NOEXIST, BPF_EXIST, BPF_F_LOCK = 0, 1, 2, 4
 
@@ -53,7 +54,8 @@ class Map(Protocol):
         """Bytes of a value as seen from user space: for per-CPU maps round_up(value_size, 8) * possible CPUs."""
 
     def lookup(self, key: bytes) -> bytes | None:
-        """The value, or None when there is no such key."""
+        """The value, or None when there is no such key.  A queue or stack takes b"" and gives its head; a bloom filter
+        takes a value, and gives it back if it may have been added."""
 
     def update(self, key: bytes, value: bytes, flags: int = BPF_ANY) -> None:
         """Set a value.  Raises `MapError` with EEXIST, ENOENT, E2BIG (full), EINVAL as bpf(2) does."""
@@ -85,11 +87,24 @@ class Map(Protocol):
         """The values of an array or an arena as shared memory: writable unless the map is frozen or read-only.  Raises
         `NotSupportedError` for maps without BPF_F_MMAPABLE."""
 
+    def open_events(self, options: EventOptions) -> EventReader:
+        """A reader of a PERF_EVENT_ARRAY or RINGBUF map.  Raises `MapError` for other types, `PrivilegeError`,
+        `LoadError`."""
+
+    def open_user_ring(self) -> UserRing:
+        """The writer's side of a USER_RINGBUF map.  Raises `MapError` for other types, `NotSupportedError`."""
+
     def pin(self, path: str | Path) -> None:
         """Keep it under a path of a bpffs.  Raises `FileExistsError` and other `OSError`s."""
 
     @property
     def info(self) -> MapInfo: ...
+
+    def inner(self, id: int) -> Map:
+        """The map of that id, which a map of maps gives as a value.  Raises `LoadError`, `PrivilegeError`."""
+
+    def new_inner(self) -> Map:
+        """A new map like the template of a map of maps.  Raises `MapError` when there is none, `LoadError`."""
 
     @property
     def fd(self) -> int:
@@ -108,8 +123,8 @@ class ProgramInfo:
     id: int
     name: str
     tag: str
-    translated: bytes
-    jited: bytes
+    translated: bytes = field(repr=False)
+    jited: bytes = field(repr=False)
     verified_insns: int
     run_time_ns: int
     run_count: int
@@ -180,8 +195,44 @@ class Record:
     lost: int = 0
 
 
+@dataclass(frozen=True)
+class EventOptions:
+    """How to read a perf event array: a ring of `pages` (a power of two) for each CPU of `cpus` (None: all that are
+    online); the reader is woken after `wakeup_events` records or, when it is not 0, when `wakeup_bytes` are there;
+    `timed` records come with their time (ns, CLOCK_MONOTONIC).  Ring buffers have no options."""
+
+    pages: int = 8
+    wakeup_events: int = 1
+    wakeup_bytes: int = 0
+    cpus: tuple[int, ...] | None = None
+    timed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.pages < 1 or self.pages & (self.pages - 1):
+            raise ValueError(f"the pages of a perf ring are a power of two, not {self.pages}")
+
+
 class EventReader(Protocol):
-    """Reads the records that programs put in a perf event array or ring buffer map."""
+    """Reads the records that programs put in a perf event array or ring buffer map.  One thread at a time."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when there are records."""
+
+    @property
+    def available(self) -> int:
+        """Bytes that are there, headers included."""
+
+    @property
+    def held(self) -> bool:
+        """The next record is still being written: the descriptor is readable, yet there is nothing to read."""
+
+    @property
+    def counts_losses(self) -> bool:
+        """Whether its gaps are all that was lost.  A ring buffer of Linux does not know."""
+
+    def runs(self, limit: int | None = None) -> Iterator[Run | Lost]:
+        """The records that are there, at most `limit`, and the gaps among them.  The memory of a run is the writers'
+        again after its step; the room is theirs when the iteration ends.  What it is broken off at, stays."""
 
     def poll(self, timeout_ms: int = -1) -> list[Record]:
         """The records there are; waits up to `timeout_ms` (-1: for ever) while there are none."""
@@ -189,8 +240,27 @@ class EventReader(Protocol):
     def close(self) -> None: ...
 
 
+class UserRing(Protocol):
+    """Writes records for programs to read by bpf_user_ringbuf_drain().  One thread at a time."""
+
+    @property
+    def capacity(self) -> int:
+        """Bytes of the ring; a record takes 8 more than its size, rounded up to 8."""
+
+    def reserve(self, size: int) -> tuple[int, memoryview] | None:
+        """A record's place and its `size` bytes to fill, or None when there is no room now."""
+
+    def commit(self, place: int, discard: bool = False) -> None:
+        """Hand a reserved record to the programs, or tell them to skip it."""
+
+    def close(self) -> None: ...
+
+
 class TraceReader(Protocol):
     """Reads what bpf_trace_printk() wrote, as lines of trace_pipe (without the newline)."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when there are lines."""
 
     def readline(self, timeout_ms: int = -1) -> str | None:
         """The next line, or None when none came in time."""
@@ -250,12 +320,15 @@ class Kernel(Protocol):
         """A map that is there already: by the path of its pin, or by its id.  Its spec is as the kernel tells, with
         the BTF that it was made with.  Raises `FileNotFoundError`, `PrivilegeError`, `LoadError`."""
 
-    def load_program(self, spec: ProgramSpec, maps: Mapping[str, Map]) -> Program:
-        """Verify and load.  `maps` has every map that `spec.map_refs` names.  Raises `VerifierError`, `LoadError`,
-        `PrivilegeError`, `NotSupportedError`."""
+    def load_program(self, spec: ProgramSpec, maps: Mapping[str, Map], target: Program | None = None) -> Program:
+        """Verify and load.  `maps` has every map that `spec.map_refs` names; `target` is the program that one of type
+        EXT extends.  Raises `VerifierError`, `LoadError`, `PrivilegeError`, `NotSupportedError`."""
 
     def attach(self, program: Program, event: Event) -> Link:
         """Raises `AttachError`, `UnknownNameError`, `PrivilegeError`, `NotSupportedError`."""
+
+    def attach_struct_ops(self, map: Map, programs: Mapping[str, Program]) -> Link:
+        """Register what a STRUCT_OPS map implements, with the loaded programs by name.  Raises as `attach`."""
 
     def open_events(self, map: Map, pages: int = 8) -> EventReader:
         """A reader of a PERF_EVENT_ARRAY (`pages` per CPU, a power of two) or RINGBUF map."""

@@ -285,7 +285,7 @@ def test_syscall_program_writes_its_context(kernels: tuple[LinuxKernel, Embedded
         Instruction(op.STX | op.MEM | op.W, 1, 0, 0),
         exit_(),
     ]
-    spec = ProgramSpec("syscall", "syscall.s", ProgramType.SYSCALL, encode(code))
+    spec = ProgramSpec("syscall", "syscall", ProgramType.SYSCALL, encode(code), flags=BPF_F_SLEEPABLE)
     ctx = struct.pack("<2I", 1, 14)
     linux, embedded = (result_of(kernel, spec, None, ctx) for kernel in kernels)
     assert embedded == linux == (42, b"", struct.pack("<2I", 42, 14))

@@ -15,6 +15,7 @@ from stingless.asm import opcodes as op
 from stingless.asm.instruction import (
     Instruction,
     call,
+    decode,
     encode,
     exit_,
     jump,
@@ -27,6 +28,7 @@ from stingless.asm.instruction import (
 )
 from stingless.errors import LoadError, NotSupportedError, UnknownNameError, VerifierError
 from stingless.linux.kernel import LinuxKernel
+from stingless.obj.sections import BPF_F_SLEEPABLE
 from stingless.obj.spec import MapRef, MapSpec, ProgramSpec
 from tests.linux_support import IS_ROOT, count, counter, program, value
 
@@ -70,7 +72,8 @@ def test_context_of_a_raw_tracepoint(kernel: LinuxKernel) -> None:
 
 def test_context_of_a_syscall_program(kernel: LinuxKernel) -> None:
     code = [mov_imm(2, 9), store(op.W, 1, 4, 2), mov_imm(0, 5), exit_()]
-    result = kernel.load_program(program(ProgramType.SYSCALL, code, section="syscall.s"), {}).run(ctx=bytes(8))
+    spec = replace(program(ProgramType.SYSCALL, code), flags=BPF_F_SLEEPABLE)
+    result = kernel.load_program(spec, {}).run(ctx=bytes(8))
     assert (result.retval, result.ctx) == (5, struct.pack("<II", 0, 9))
 
 
@@ -143,7 +146,8 @@ def test_license(kernel: LinuxKernel) -> None:
 
 def test_info(kernel: LinuxKernel) -> None:
     info = kernel.load_program(program(ProgramType.XDP, [mov_imm(0, 1), exit_()], name="named"), {}).info
-    assert (info.type, info.name, info.xlated_bytes, info.verified_insns) == (ProgramType.XDP, "named", 16, 2)
+    assert (info.type, info.name, info.verified_insns) == (ProgramType.XDP, "named", 2)
+    assert decode(info.translated)[-1] == exit_()
 
 
 def test_tail_call(kernel: LinuxKernel) -> None:

@@ -279,7 +279,6 @@ REFUSED = [
     (MapSpec("m", T.LPM_TRIE, 8, 4, 1), "needs the flag BPF_F_NO_PREALLOC"),
     (MapSpec("m", T.LPM_TRIE, 4, 4, 1, NO_PREALLOC), "1 to 256 of data"),
     (MapSpec("m", T.QUEUE, 4, 4, 1), "has no key"),
-    (MapSpec("m", T.RINGBUF, 0, 0, 12288), "a power of two"),
     (MapSpec("m", T.RINGBUF, 0, 8, 4096), "value size must be 0"),
     (MapSpec("m", T.ARRAY, 4, 4, 1, initial=b"12345"), "the initial content has 5 bytes"),
     (MapSpec("m", T.HASH, 4, 4, 1, initial=b"1234"), "an ARRAY of one entry"),

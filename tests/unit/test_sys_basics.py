@@ -15,7 +15,7 @@ from stingless._sys.mount import mount_points
 from stingless._sys.syscall import Fd
 from stingless.cpus import cpu_list, online_cpus, possible_cpus
 from stingless.errors import ClosedError, LoadError, NotSupportedError, PrivilegeError, UnknownNameError
-from stingless.linux import host, refusals
+from stingless.linux import host, program_refusals, refusals
 from stingless.obj.spec import MapSpec, ProgramSpec
 
 
@@ -108,7 +108,7 @@ def capabilities(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 )
 @pytest.mark.usefixtures("capabilities")
 def test_which_privilege_is_missing(kind: ProgramType, missing: str) -> None:
-    error = refusals.program_refused(ProgramSpec("p", "s", kind, bytes(8)), errno.EPERM)
+    error = program_refusals.program_refused(ProgramSpec("p", "s", kind, bytes(8)), errno.EPERM)
     assert isinstance(error, PrivilegeError)
     assert isinstance(error, PermissionError)
     assert missing in str(error)
@@ -120,7 +120,7 @@ def test_other_refusals() -> None:
     unknown = refusals.map_refused(spec, refusals.ENOTSUPP)
     assert isinstance(unknown, NotSupportedError)
     assert unknown.since == "6.9"
-    large = refusals.program_refused(ProgramSpec("p", "s", ProgramType.XDP, bytes(80)), errno.E2BIG)
+    large = program_refusals.program_refused(ProgramSpec("p", "s", ProgramType.XDP, bytes(80)), errno.E2BIG)
     assert isinstance(large, LoadError)
     assert "10 instructions" in str(large)
 

@@ -13,7 +13,9 @@ import weakref
 from ctypes import POINTER, Structure, byref, c_char, c_int, c_int32, c_uint8, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from stingless._sys.ringbuf import RingMemory
 from stingless.cpus import possible_cpus
 from stingless.errors import NotSupportedError
 
@@ -131,13 +133,16 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "st_map_delete": (c_int, [c_void_p, c_void_p]),
     "st_map_next": (c_int, [c_void_p, c_void_p, c_void_p]),
     "st_map_take": (c_int, [c_void_p, c_void_p, c_void_p]),
-    "st_map_items": (c_uint64, [c_void_p, c_void_p, c_uint64]),
+    "st_map_items": (c_uint64, [c_void_p, c_void_p, c_void_p, c_uint64]),
+    "st_map_set_many": (c_int, [c_void_p, c_void_p, c_void_p, c_uint64, c_uint64, POINTER(c_uint64)]),
+    "st_map_delete_many": (c_int, [c_void_p, c_void_p, c_uint64, POINTER(c_uint64)]),
     "st_map_memory": (c_void_p, [c_void_p]),
     "st_map_ring": (c_void_p, [c_void_p]),
     "st_map_set_program": (None, [c_void_p, c_uint32, c_void_p]),
     "st_ring_create": (c_void_p, [c_uint64]),
     "st_ring_destroy": (None, [c_void_p]),
-    "st_ring_drain": (c_uint64, [c_void_p, c_void_p, c_uint64]),
+    "st_ring_positions": (c_void_p, [c_void_p]),
+    "st_ring_data": (c_void_p, [c_void_p]),
     "st_ring_take_lost": (c_uint64, [c_void_p]),
     "st_ring_listen": (None, [c_void_p, c_int]),
     "st_ring_subscribe": (None, [c_void_p, c_void_p]),
@@ -196,6 +201,10 @@ def helper_numbers() -> frozenset[int]:
     return frozenset(numbers[: library().st_helper_numbers(numbers)])
 
 
+def _bytes_at(address: int, size: int) -> memoryview:
+    return memoryview((c_uint8 * size).from_address(address)).cast("B")
+
+
 class Ring:
     """`struct st_ring`: `size` bytes, a power of two and a multiple of the page size; 0 for a tee.  A ring that a map
     owns lives as long as `owner`."""
@@ -210,15 +219,15 @@ class Ring:
                 raise OSError(errno.ENOMEM, f"no memory for a ring of {size} bytes")
             weakref.finalize(self, self._library.st_ring_destroy, address)
         self.address = address
-        # Every record is smaller than the ring, so one call of drain() gives everything.
-        self._buffer = ctypes.create_string_buffer(size) if size else None
         self._size = size
 
-    def drain(self) -> memoryview:
-        """Whole records: length and tag (u32 each), then the data padded to 8.  Valid until the next call."""
-        assert self._buffer is not None
-        used = self._library.st_ring_drain(self.address, self._buffer, self._size)
-        return memoryview(self._buffer).cast("B")[:used]
+    def memory(self, *, tagged: bool = False) -> RingMemory:
+        """Its records, to read.  `tagged`: the second word of a header is a CPU.  Valid while this object lives."""
+        positions = self._library.st_ring_positions(self.address)
+        data = self._library.st_ring_data(self.address)
+        return RingMemory(
+            _bytes_at(positions, 8), _bytes_at(positions + 8, 8), _bytes_at(data, 2 * self._size), tagged=tagged
+        )
 
     def take_lost(self) -> int:
         return int(self._library.st_ring_take_lost(self.address))
@@ -281,17 +290,40 @@ class Map:
         self._check(self._library.st_map_take(self.address, key, value))
         return value.raw
 
-    def items(self) -> bytes:
-        """Keys and values, one after the other."""
-        each = self._key_size + self._value_bytes
+    def items(self) -> tuple[bytes, bytes, int]:
+        """Keys and values, each one after the other, and how many there are."""
         room = 0
-        buffer = ctypes.create_string_buffer(0)
+        keys = values = ctypes.create_string_buffer(0)
         while True:
-            count = int(self._library.st_map_items(self.address, buffer, room * each))
+            count = int(self._library.st_map_items(self.address, keys, values, room))
             if count <= room:
-                return buffer.raw[: count * each]
+                break
             room = count + count // 8
-            buffer = ctypes.create_string_buffer(room * each)
+            keys = ctypes.create_string_buffer(room * self._key_size)
+            values = ctypes.create_string_buffer(room * self._value_bytes)
+        return (
+            ctypes.string_at(keys, count * self._key_size),
+            ctypes.string_at(values, count * self._value_bytes),
+            count,
+        )
+
+    def set_many(self, keys: bytes, values: bytes, count: int, flags: int) -> tuple[int, int]:
+        """Errno or 0, and how many were set."""
+        done = c_uint64()
+        result = self._library.st_map_set_many(self.address, keys, values, count, flags, byref(done))
+        return -result, done.value
+
+    def delete_many(self, keys: bytes, count: int) -> int:
+        """How many were there."""
+        removed = c_uint64()
+        self._check(self._library.st_map_delete_many(self.address, keys, count, byref(removed)))
+        return removed.value
+
+    def values(self, size: int) -> memoryview:
+        """The first `size` bytes of an array's values; they live as long as the view does."""
+        shared: Any = (c_uint8 * size).from_address(self.memory)
+        shared.owner = self
+        return memoryview(shared).cast("B")
 
     @property
     def memory(self) -> int:

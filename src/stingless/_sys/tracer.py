@@ -58,6 +58,7 @@ class _Attach(Structure):
         ("offset", c_uint64),
         ("path", c_char_p),
         ("code", c_uint8 * 16),
+        ("cookie", c_uint64),
     )
 
 
@@ -110,9 +111,10 @@ class Tracer:
         file: tuple[int, int, int] = (0, 0, 0),
         path: bytes = b"",
         code: bytes = b"",
+        cookie: int = 0,
     ) -> int:
         """Attach the `struct st_prog` at address `program`; `file` is (device, inode, offset).  The link's number."""
-        what = _Attach(program, kind, number, pid, cpu, period, *file, path, (c_uint8 * 16)(*code))
+        what = _Attach(program, kind, number, pid, cpu, period, *file, path, (c_uint8 * 16)(*code), cookie)
         link = int(self._library.st_tracer_attach(self._address, byref(what)))
         if link < 0:
             raise OSError(-link, os.strerror(-link))

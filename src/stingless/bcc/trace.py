@@ -1,14 +1,10 @@
-"""Lines of trace_pipe in their fields."""
+"""Lines of trace_pipe in their fields, as bcc has them: bytes."""
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
-_LINE = re.compile(
-    rb"^\s*(?P<task>.*)-(?P<pid>\d+)\s+(?:\([^)]*\)\s+)?\[(?P<cpu>\d+)\]\s+(?P<flags>\S+)\s+(?P<ts>[\d.]+):\s+"
-    rb"(?P<function>[^:]*):\s?(?P<msg>.*)$"
-)
+from stingless.streams.trace import parse
 
 
 class TraceFields(NamedTuple):
@@ -24,9 +20,8 @@ class TraceFields(NamedTuple):
 
 def parse_trace_line(line: bytes) -> TraceFields | None:
     """The fields of a line, or None for one of another form (as the kernel's notes of lost events)."""
-    match = _LINE.match(line)
-    if match is None:
+    found = parse(line.decode(errors="surrogateescape"))
+    if found is None:
         return None
-    return TraceFields(
-        match["task"].strip(), int(match["pid"]), int(match["cpu"]), match["flags"], float(match["ts"]), match["msg"]
-    )
+    task, flags, message = (text.encode(errors="surrogateescape") for text in (found.task, found.flags, found.message))
+    return TraceFields(task, found.pid, found.cpu, flags, found.timestamp, message)

@@ -5,36 +5,29 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping, Sequence
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from stingless._gen.uapi import ProgramType
 from stingless._sys import runtime
-from stingless.embedded import readers
+from stingless.embedded import attach, readers
 from stingless.embedded.maps import EmbeddedMap
 from stingless.embedded.programs import SUPPORTED, EmbeddedProgram
-from stingless.embedded.readers import EmbeddedTraceReader, PerfReader, RingbufReader
-from stingless.errors import AttachError, ClosedError, LoadError, NotSupportedError, UnknownNameError
-from stingless.events import Event, Kprobe, PerfEvent, RawTracepoint, SocketFilter, Tracepoint, Tracing, Uprobe, Xdp
-from stingless.kernel import Command, Link, Map, Probe, Program
-from stingless.obj.spec import MapSpec, ProgramSpec
+from stingless.embedded.readers import EmbeddedTraceReader, PerfReader, RingReader
+from stingless.errors import ClosedError, LoadError, NotSupportedError, UnknownNameError
+from stingless.events import Event, SocketFilter, Xdp
+from stingless.kernel import Command, EventOptions, Link, Map, Probe, Program
+from stingless.obj.spec import MapSpec, ObjectSpec, ProgramSpec
 from stingless.owned import Owned
 
 if TYPE_CHECKING:
+    from stingless.btf.types import Btf
     from stingless.embedded.sources.packets import SocketFilterLink, XdpLink
     from stingless.embedded.sources.tracer import Tracer, TracerLink
 
 T = TypeVar("T", bound=Owned)
 
 _TRACE_HELPERS = (6, 177)  # trace_printk, trace_vprintk
-_TYPE_OF_EVENT: dict[type[Event], ProgramType] = {
-    Kprobe: ProgramType.KPROBE,
-    Uprobe: ProgramType.KPROBE,
-    Tracepoint: ProgramType.TRACEPOINT,
-    RawTracepoint: ProgramType.RAW_TRACEPOINT,
-    PerfEvent: ProgramType.PERF_EVENT,
-    Xdp: ProgramType.XDP,
-    SocketFilter: ProgramType.SOCKET_FILTER,
-}
 
 
 class EmbeddedKernel:
@@ -73,20 +66,44 @@ class EmbeddedKernel:
         made._home = self._made
         return made
 
+    def resolve(self, spec: ObjectSpec, btf: Btf | None = None) -> ObjectSpec:
+        """Against the types and the configuration of the machine's kernel where it shows them, for what programs see of
+        a traced command is of that kernel."""
+        self._open()
+        from stingless.embedded.target import EmbeddedTarget
+        from stingless.obj.resolve import resolve
+
+        return resolve(spec, EmbeddedTarget(), btf)
+
     def create_map(self, spec: MapSpec) -> EmbeddedMap:
         self._open()
         return self._keep(EmbeddedMap(spec, self._program))
 
+    def open_map(self, source: str | Path | int) -> EmbeddedMap:
+        """By the id of one of this kernel object's maps; it is the same object.  There are no pins."""
+        self._open()
+        for each in self._made.values():
+            if isinstance(each, EmbeddedMap) and each.fd == source:
+                return each
+        raise FileNotFoundError(errno.ENOENT, f"there is no map {source}; the embedded kernel has no pins")
+
     def _program(self, fd: int) -> EmbeddedProgram | None:
         return next((each for each in self._made.values() if isinstance(each, EmbeddedProgram) and each.fd == fd), None)
 
-    def load_program(self, spec: ProgramSpec, maps: Mapping[str, Map]) -> EmbeddedProgram:
+    def load_program(
+        self, spec: ProgramSpec, maps: Mapping[str, Map], target: Program | None = None
+    ) -> EmbeddedProgram:
         self._open()
         what = f"program {spec.name!r}"
         if spec.type is ProgramType.UNSPEC:
             raise LoadError(f"{what} has no type: its section {spec.section!r} does not tell one", errno.EINVAL)
         if spec.type not in SUPPORTED:
             raise NotSupportedError(f"program type {spec.type.name} on the embedded kernel", advice=f"needed by {what}")
+        if spec.core_relocations or spec.extern_refs:
+            from stingless.embedded.target import EmbeddedTarget
+            from stingless.obj.resolve import resolve_program
+
+            spec = resolve_program(spec, EmbeddedTarget())
         mine: dict[str, EmbeddedMap] = {}
         for ref in spec.map_refs:
             if ref.map not in maps:
@@ -106,6 +123,10 @@ class EmbeddedKernel:
             self._backlog = readers.trace_ring(self.trace)
         return self._keep(EmbeddedProgram(spec, next(self._fds), mine, result, self.trace))
 
+    def attach_struct_ops(self, map: Map, programs: Mapping[str, Program]) -> Link:
+        """There is no kernel struct to implement here."""
+        raise NotSupportedError(f"struct_ops (map {map.spec.name!r}) on the embedded kernel", "5.6", "use Linux")
+
     @property
     def tracer(self) -> Tracer:
         """What traces the command: made when first needed."""
@@ -121,17 +142,7 @@ class EmbeddedKernel:
         if not isinstance(program, EmbeddedProgram):
             raise TypeError(f"program {program.spec.name!r} is of another kernel: {type(program).__name__}")
         program._open(f"program {program.spec.name!r}")
-        if isinstance(event, Tracing):
-            raise NotSupportedError(
-                "fentry, fexit and LSM programs on the embedded kernel", advice="use a kprobe of a system call"
-            )
-        wanted = _TYPE_OF_EVENT[type(event)]
-        if program.spec.type is not wanted:
-            raise AttachError(
-                f"{event}: program {program.spec.name!r} is a {program.spec.type.name}, and this event runs"
-                f" {wanted.name} programs; change its section or its type",
-                errno.EINVAL,
-            )
+        attach.check(program.spec, event)
         link: XdpLink | SocketFilterLink | TracerLink
         if isinstance(event, Xdp | SocketFilter):
             from stingless.embedded.sources import packets
@@ -143,12 +154,12 @@ class EmbeddedKernel:
         link._home = self._links
         return link
 
-    def open_events(self, map: Map, pages: int = 8) -> RingbufReader | PerfReader:
+    def open_events(self, map: Map, pages: int = 8) -> RingReader | PerfReader:
         self._open()
         if not isinstance(map, EmbeddedMap):
             raise TypeError(f"map {map.spec.name!r} is of another kernel: {type(map).__name__}")
         map._open(f"map {map.spec.name!r}")
-        return self._keep(readers.open_events(map, pages))
+        return self._keep(readers.open_events(map, EventOptions(pages)))
 
     def open_trace(self) -> EmbeddedTraceReader:
         self._open()

@@ -6,13 +6,12 @@ Source: kernel/bpf/hashtab.c, arraymap.c, lpm_trie.c, queue_stack_maps.c, ringbu
 from __future__ import annotations
 
 import errno
-import os
-from dataclasses import replace
 
 from stingless._gen.uapi import MapType
 from stingless.cpus import possible_cpus
 from stingless.errors import LoadError, NotSupportedError
 from stingless.obj.spec import MapSpec
+from stingless.sizes import adapted
 
 T = MapType
 HASHES = frozenset({T.HASH, T.PERCPU_HASH, T.LRU_HASH, T.LRU_PERCPU_HASH})
@@ -49,7 +48,6 @@ def _allowed_flags(type: MapType) -> int:
 
 def _broken_rule(spec: MapSpec) -> str:
     kind, name = spec.type, spec.type.name
-    page = os.sysconf("SC_PAGESIZE")
     keyless = kind in QUEUES or kind is T.RINGBUF
     rules = [
         (kind in ARRAYS and spec.key_size != 4, f"an array's key is 4 bytes, not {spec.key_size}"),
@@ -59,10 +57,6 @@ def _broken_rule(spec: MapSpec) -> str:
         (kind is T.RINGBUF and spec.value_size != 0, "a ring buffer's value size must be 0"),
         (kind is not T.RINGBUF and spec.value_size == 0, "the value size is 0"),
         (spec.max_entries == 0, "max_entries is 0"),
-        (
-            kind is T.RINGBUF and (spec.max_entries & (spec.max_entries - 1) != 0 or spec.max_entries % page != 0),
-            f"a ring buffer's max_entries is its size in bytes, a power of two and whole pages, not {spec.max_entries}",
-        ),
         (kind is T.LPM_TRIE and not spec.flags & NO_PREALLOC, "an LPM_TRIE needs the flag BPF_F_NO_PREALLOC"),
         (
             kind is T.LPM_TRIE and not 5 <= spec.key_size <= 260,
@@ -106,15 +100,10 @@ def _too_large(spec: MapSpec) -> str:
 
 
 def checked(spec: MapSpec) -> MapSpec:
-    """`spec`, with the sizes that depend on the machine: a perf event array without max_entries has one for each
-    possible CPU, and a ring buffer is at least a page.  Raises `LoadError` (EINVAL, E2BIG), `NotSupportedError`."""
+    """`spec`, adapted to the machine.  Raises `LoadError` (EINVAL, E2BIG), `NotSupportedError`."""
     if spec.type not in SUPPORTED:
         raise NotSupportedError(f"map type {spec.type.name} on the embedded kernel")
-    if spec.type is T.PERF_EVENT_ARRAY and spec.max_entries == 0:
-        spec = replace(spec, max_entries=possible_cpus())
-    page = os.sysconf("SC_PAGESIZE")
-    if spec.type is T.RINGBUF and 0 < spec.max_entries < page:
-        spec = replace(spec, max_entries=page)
+    spec = adapted(spec)
     what = f"map {spec.name!r} ({spec.type.name}, key {spec.key_size} B, value {spec.value_size} B, " + (
         f"{spec.max_entries} entries, flags {spec.flags:#x})"
     )

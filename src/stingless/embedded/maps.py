@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from stingless._gen.uapi import MapType
 from stingless._sys import runtime
 from stingless.cpus import possible_cpus
 from stingless.embedded import map_rules
-from stingless.errors import LoadError, MapError
-from stingless.kernel import BPF_ANY
+from stingless.errors import LoadError, MapError, NotSupportedError
+from stingless.kernel import BPF_ANY, Entries, EventOptions, EventReader, MapInfo, UserRing
 from stingless.obj.spec import MapSpec
 from stingless.owned import Owned
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from stingless.embedded.programs import EmbeddedProgram
 
 R = TypeVar("R")
+_IDS = count(1)
 _RECORDS = (MapType.RINGBUF, MapType.PERF_EVENT_ARRAY)
 
 
@@ -28,6 +31,8 @@ class EmbeddedMap(Owned):
     def __init__(self, spec: MapSpec, program_of: Callable[[int], EmbeddedProgram | None]) -> None:
         spec = map_rules.checked(spec)
         self._spec = spec
+        self._frozen = spec.frozen
+        self._id = next(_IDS)
         self._value_bytes = spec.value_size
         if spec.type in map_rules.PER_CPU:
             self._value_bytes = (spec.value_size + 7) // 8 * 8 * possible_cpus()
@@ -58,12 +63,15 @@ class EmbeddedMap(Owned):
         key = self._key("looking up", key, map_rules.WRONLY)
         return self._found(lambda: self.handle.get(key), "looking up", key)
 
-    def pop(self) -> bytes | None:
-        """Remove and return the head of a queue or stack, or None when it is empty."""
-        if self._spec.type not in map_rules.QUEUES:
-            raise self._failed("taking from", errno.EOPNOTSUPP)
-        self._check("taking from", map_rules.RDONLY | map_rules.WRONLY)
-        return self._found(lambda: self.handle.take(b""), "taking from", b"")
+    def pop(self, key: bytes = b"") -> bytes | None:
+        doing = "taking from"
+        key = self._key(doing, key, map_rules.RDONLY | map_rules.WRONLY)
+        if self._spec.type not in map_rules.QUEUES | map_rules.HASHES:
+            found = self.lookup(key)
+            if found is not None:
+                self.delete(key)
+            return found
+        return self._found(lambda: self.handle.take(key), doing, key)
 
     def _found(self, read: Callable[[], bytes], doing: str, key: bytes) -> bytes | None:
         try:
@@ -141,19 +149,112 @@ class EmbeddedMap(Owned):
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All entries as they were at one moment."""
+        found = self.entries()
+        k, v = self._spec.key_size, self._value_bytes
+        return ((found.keys[at * k : at * k + k], found.values[at * v : at * v + v]) for at in range(found.count))
+
+    def entries(self) -> Entries:
+        """All entries as they were at one moment."""
         self._check("reading", map_rules.WRONLY)
         if self._spec.type is MapType.PROG_ARRAY:
-            return iter([(i.to_bytes(4, "little"), fd.to_bytes(4, "little")) for i, fd in self._programs.items()])
+            held = sorted(self._programs.items())
+            return Entries(
+                b"".join([i.to_bytes(4, "little") for i, _ in held]),
+                b"".join([fd.to_bytes(4, "little") for _, fd in held]),
+                len(held),
+            )
         if self._spec.type in map_rules.QUEUES or self._spec.type in _RECORDS:
             raise self._failed("reading", errno.EOPNOTSUPP)
-        k, each = self._spec.key_size, self._spec.key_size + self._value_bytes
-        packed = self.handle.items()
-        return ((packed[at : at + k], packed[at + k : at + each]) for at in range(0, len(packed), each))
+        return Entries(*self.handle.items())
+
+    def update_many(self, entries: Entries, flags: int = BPF_ANY) -> None:
+        k, v = self._spec.key_size, self._value_bytes
+        if len(entries.keys) != entries.count * k or len(entries.values) != entries.count * v:
+            raise MapError(
+                f"map {self._spec.name!r}: {entries.count} entries are {entries.count * k} and {entries.count * v} "
+                f"bytes of keys and values, not {len(entries.keys)} and {len(entries.values)}",
+                errno.EINVAL,
+            )
+        self._check("updating", map_rules.RDONLY)
+        if self._spec.type in _RECORDS:
+            raise self._failed("updating", errno.EOPNOTSUPP)
+        if self._spec.type is MapType.PROG_ARRAY:
+            for at in range(entries.count):
+                self._set_program(entries.keys[at * k : at * k + k], entries.values[at * v : at * v + v], flags)
+            return
+        code, done = self.handle.set_many(entries.keys, entries.values, entries.count, flags)
+        if code:
+            told = self._failed("updating", code, entries.keys[done * k : done * k + k])
+            error = MapError(f"{told.message}; {done} of {entries.count} entries were set before it", code)
+            error.done = done
+            raise error
+
+    def delete_many(self, keys: bytes) -> int:
+        k = self._spec.key_size
+        if not k or len(keys) % k:
+            raise MapError(f"map {self._spec.name!r}: {len(keys)} bytes are no whole keys of {k} bytes", errno.EINVAL)
+        self._check("deleting from", map_rules.RDONLY)
+        if self._spec.type is MapType.PROG_ARRAY:
+            held = [key for key in (keys[at : at + k] for at in range(0, len(keys), k)) if self.lookup(key) is not None]
+            for key in held:
+                self.delete(key)
+            return len(held)
+        try:
+            return self.handle.delete_many(keys, len(keys) // k)
+        except OSError as error:
+            raise self._failed("deleting from", error.errno) from None
+
+    def freeze(self) -> None:
+        self._open(f"map {self._spec.name!r}")
+        if self._frozen:
+            raise self._failed("freezing", errno.EPERM)
+        self._frozen = True
+
+    def memory(self) -> memoryview:
+        self._open(f"map {self._spec.name!r}")
+        spec = self._spec
+        if spec.type is not MapType.ARRAY or not spec.flags & map_rules.MMAPABLE:
+            raise NotSupportedError(
+                f"the memory of map {spec.name!r} ({spec.type.name}, flags {spec.flags:#x})",
+                advice="only arrays that were created with BPF_F_MMAPABLE can be mapped",
+            )
+        found = self.handle.values(spec.max_entries * ((spec.value_size + 7) // 8 * 8))
+        return found.toreadonly() if self._frozen or spec.flags & map_rules.RDONLY_PROG else found
+
+    def pin(self, path: str | Path) -> None:
+        raise NotSupportedError("pinning", advice="maps of the embedded kernel end with the process")
+
+    @property
+    def info(self) -> MapInfo:
+        self._open(f"map {self._spec.name!r}")
+        spec = self._spec
+        return MapInfo(
+            spec.type,
+            self._id,
+            spec.key_size,
+            spec.value_size,
+            spec.max_entries,
+            spec.flags,
+            spec.name[:15],
+            self._frozen,
+        )
+
+    @property
+    def fd(self) -> int:
+        """Its id: there are no descriptors."""
+        self._open(f"map {self._spec.name!r}")
+        return self._id
+
+    def inner(self, id: int) -> EmbeddedMap:
+        raise NotSupportedError("a map of maps", advice="the embedded kernel has none; Linux has since 4.12")
+
+    def new_inner(self) -> EmbeddedMap:
+        return self.inner(0)
 
     def _check(self, doing: str, forbidding: int = 0) -> None:
         """`forbidding`: the access flags that refuse this to user space."""
         self._open(f"map {self._spec.name!r}")
-        frozen = self._spec.frozen and forbidding & map_rules.RDONLY
+        frozen = self._frozen and forbidding & map_rules.RDONLY
         if frozen or self._spec.flags & forbidding:
             raise self._failed(doing, errno.EPERM)
 
@@ -181,12 +282,20 @@ class EmbeddedMap(Owned):
         elif code == errno.EOPNOTSUPP:
             why = f"a {self._spec.type.name} has no such operation"
         elif code == errno.EPERM:
-            why = "it is frozen (constant data)" if self._spec.frozen else "its flags forbid that to user space"
+            why = "it is frozen (constant data)" if self._frozen else "its flags forbid that to user space"
         elif code == errno.EINVAL and doing.startswith("deleting"):
             why = f"the entries of a {self._spec.type.name} cannot be deleted"
         else:
             return MapError(what, code or 0)
         return MapError(f"{what}: {why}", code)
+
+    def open_events(self, options: EventOptions) -> EventReader:
+        from stingless.embedded.readers import open_events
+
+        return open_events(self, options)
+
+    def open_user_ring(self) -> UserRing:
+        raise NotSupportedError("a USER_RINGBUF map", advice="the embedded kernel has none; Linux has since 6.1")
 
     def _free(self) -> None:
         del self.handle

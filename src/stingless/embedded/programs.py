@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import struct
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import ProgramType
 from stingless._sys import runtime
 from stingless.embedded import ctx_access
 from stingless.embedded.maps import EmbeddedMap
-from stingless.errors import LoadError
-from stingless.kernel import RunResult
+from stingless.embedded.verifier.helpers import GPL_COMPATIBLE
+from stingless.errors import LoadError, NotSupportedError
+from stingless.kernel import ProgramInfo, RunResult
 from stingless.obj.spec import ProgramSpec
 from stingless.owned import Owned
 
@@ -48,6 +51,9 @@ class EmbeddedProgram(Owned):
         self._spec = spec
         self.fd = fd
         self._context_bytes = verified.max_ctx_offset
+        self._verified_insns = verified.insns_processed
+        self._loaded_at = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._maps = tuple(maps[name] for name in dict.fromkeys(ref.map for ref in spec.map_refs))
         code = bytearray(spec.code)
         for ref in spec.map_refs:
             handle = maps[ref.map].handle
@@ -63,6 +69,36 @@ class EmbeddedProgram(Owned):
     @property
     def spec(self) -> ProgramSpec:
         return self._spec
+
+    @property
+    def info(self) -> ProgramInfo:
+        """Of the fields of `ProgramInfo`, those that an interpreter has: no machine code, and no statistics."""
+        import hashlib
+
+        spec = self._spec
+        places = ((each.insn, spec.source_at(each.insn) or ("", 0, "")) for each in spec.line_info)
+        return ProgramInfo(
+            type=spec.type,
+            id=self.fd,
+            name=spec.name[:15],
+            tag=hashlib.sha1(spec.code, usedforsecurity=False).hexdigest()[:16],
+            translated=spec.code,
+            jited=b"",
+            verified_insns=self._verified_insns,
+            run_time_ns=0,
+            run_count=0,
+            recursion_misses=0,
+            map_ids=tuple(map.info.id for map in self._maps),
+            loaded_at=self._loaded_at,
+            gpl_compatible=spec.license in GPL_COMPATIBLE,
+            btf_id=0,
+            lines=tuple((insn, file, line, text.strip()) for insn, (file, line, text) in places),
+        )
+
+    def pin(self, path: str | Path) -> None:
+        raise NotSupportedError(
+            "pinning on the embedded kernel", "", "its programs end with the process; load them on Linux itself"
+        )
 
     def run(
         self, data: bytes | None = None, ctx: bytes | None = None, repeat: int = 1, *, task: Task | None = None

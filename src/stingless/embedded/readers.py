@@ -5,132 +5,108 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Iterator
 
 from stingless._gen.uapi import MapType
 from stingless._sys.runtime import Ring
 from stingless.cpus import possible_cpus
 from stingless.embedded.maps import EmbeddedMap
 from stingless.errors import MapError
-from stingless.kernel import Record
-from stingless.owned import Owned
+from stingless.kernel import EventOptions
+from stingless.streams.reader import Reader, wait
+from stingless.streams.records import Lost, Run
 
-R = TypeVar("R")
 _TRACE_BYTES = 1 << 20
 
 
-class _RingReader(Owned):
-    """Drains one ring, and sleeps on an eventfd while it is empty."""
+class RingReader(Reader):
+    """Reads one ring, and sleeps on an eventfd while it is empty.  On Linux a program that finds no room in a ring
+    buffer is told so and nobody else; here the reader is, too."""
 
-    def __init__(self, ring: Ring, what: str) -> None:
+    counts_losses = True
+
+    def __init__(self, ring: Ring, what: str, *, tagged: bool = False) -> None:
         self._ring = ring
         self._what = what
+        self._memory = ring.memory(tagged=tagged)
         self._event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._ring.listen(self._event)
+        if self.available:
+            os.eventfd_write(self._event, 1)
 
     def fileno(self) -> int:
-        """A descriptor that is readable when there are records."""
         self._open(self._what)
         return self._event
 
-    def _drained(self) -> list[tuple[int, bytes]]:
-        """(tag, data) of each record.  The next one will wake the reader."""
+    @property
+    def available(self) -> int:
+        return self._memory.available
+
+    @property
+    def held(self) -> bool:
+        return self._memory.held
+
+    def runs(self, limit: int | None = None) -> Iterator[Run | Lost]:
+        self._open(self._what)
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event)
-        self._ring.listen(self._event)
-        with self._ring.drain() as packed:
-            found = []
-            at, end = 0, len(packed)
-            words = packed.cast("I")
-            while at < end:
-                length = words[at // 4]
-                found.append((words[at // 4 + 1], bytes(packed[at + 8 : at + 8 + length])))
-                at += (length + 15) & ~7
-            words.release()
-        return found
-
-    def _waited(self, read: Callable[[], R], timeout_ms: int) -> R:
-        """What `read` gives as soon as that is something, or after the timeout nothing."""
-        self._open(self._what)
-        deadline = time.monotonic() + timeout_ms / 1000
-        poller = select.poll()
-        poller.register(self._event, select.POLLIN)
-        while True:
-            found = read()
-            left = -1 if timeout_ms < 0 else max(deadline - time.monotonic(), 0)
-            if found or left == 0:
-                return found
-            poller.poll(None if left < 0 else left * 1000)
+        self._ring.listen(self._event)  # the next record wakes us
+        try:
+            yield from self._memory.runs(limit)
+            if lost := self._ring.take_lost():
+                yield Lost(lost)
+        finally:
+            if not self._closed and self.available:
+                os.eventfd_write(self._event, 1)  # not all was taken
 
     def _free(self) -> None:
         self._ring.listen(-1)
         os.close(self._event)
 
 
-class RingbufReader(_RingReader):
-    """Records of a RINGBUF map in one order; `Record.cpu` is -1, for the buffer does not tell.  On Linux a program that
-    finds no room is told so and nobody else; here the reader is, too."""
-
-    def __init__(self, map: EmbeddedMap) -> None:
-        super().__init__(map.handle.ring(map.spec.max_entries), f"the reader of map {map.spec.name!r}")
-
-    def _read(self) -> list[Record]:
-        records = [Record(-1, data) for _, data in self._drained()]
-        if lost := self._ring.take_lost():
-            records.append(Record(-1, b"", lost))
-        return records
-
-    def poll(self, timeout_ms: int = -1) -> list[Record]:
-        return self._waited(self._read, timeout_ms)
-
-
-class PerfReader(_RingReader):
+class PerfReader(RingReader):
     """Records of a PERF_EVENT_ARRAY, in the order in which programs wrote them, whichever CPU they ran on."""
 
-    def __init__(self, map: EmbeddedMap, pages: int) -> None:
-        wanted = pages * os.sysconf("SC_PAGESIZE") * possible_cpus()
-        super().__init__(Ring(1 << (wanted - 1).bit_length()), f"the reader of map {map.spec.name!r}")
+    def __init__(self, map: EmbeddedMap, options: EventOptions) -> None:
+        wanted = options.pages * os.sysconf("SC_PAGESIZE") * possible_cpus()
+        ring = Ring(1 << (wanted - 1).bit_length())
+        super().__init__(ring, f"the reader of map {map.spec.name!r}", tagged=True)
         self._tee = map.handle.ring(0)
-        self._tee.subscribe(self._ring)
-
-    def _read(self) -> list[Record]:
-        records = [Record(cpu, data) for cpu, data in self._drained()]
-        if lost := self._ring.take_lost():
-            records.append(Record(0, b"", lost))
-        return records
-
-    def poll(self, timeout_ms: int = -1) -> list[Record]:
-        return self._waited(self._read, timeout_ms)
+        self._tee.subscribe(ring)
 
     def _free(self) -> None:
         self._tee.unsubscribe(self._ring)
         super()._free()
 
 
-class EmbeddedTraceReader(_RingReader):
+class EmbeddedTraceReader(RingReader):
     """Lines of bpf_trace_printk().  Every reader gets all lines that are written while it is open, and the first one
     also those since the first program that prints was loaded: `ring` gathered them."""
 
     def __init__(self, tee: Ring, ring: Ring) -> None:
-        super().__init__(ring, "the trace reader")
+        super().__init__(ring, "the trace reader", tagged=True)
         self._tee = tee
         self._lines: deque[str] = deque()
 
-    def _read(self) -> deque[str]:
-        if not self._lines:
-            for _, data in self._drained():
+    def _read(self) -> None:
+        for run in self.runs():
+            if isinstance(run, Lost):
+                self._lines.append(f"CPU:0 [LOST {run.count} EVENTS]")
+                continue
+            for data in run.copied().pieces():
                 # One newline at the end of the program's text belongs to the line.
                 self._lines += data.decode(errors="replace").removesuffix("\n").split("\n")
-            if lost := self._ring.take_lost():
-                self._lines.append(f"CPU:0 [LOST {lost} EVENTS]")
-        return self._lines
 
     def readline(self, timeout_ms: int = -1) -> str | None:
-        lines = self._waited(self._read, timeout_ms)
-        return lines.popleft() if lines else None
+        deadline = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
+        self._open(self._what)
+        while not self._lines:
+            self._read()
+            if not self._lines and not wait((self,), deadline):
+                return None
+        return self._lines.popleft()
 
     def _free(self) -> None:
         self._tee.unsubscribe(self._ring)
@@ -144,15 +120,13 @@ def trace_ring(tee: Ring) -> Ring:
     return ring
 
 
-def open_events(map: EmbeddedMap, pages: int) -> RingbufReader | PerfReader:
-    """Raises `MapError` for other map types."""
+def open_events(map: EmbeddedMap, options: EventOptions) -> RingReader:
+    """Raises `MapError` for other map types, `NotSupportedError`."""
     kind = map.spec.type
     if kind is MapType.RINGBUF:
-        return RingbufReader(map)
+        return RingReader(map.handle.ring(map.spec.max_entries), f"the reader of map {map.spec.name!r}")
     if kind is not MapType.PERF_EVENT_ARRAY:
         raise MapError(
             f"map {map.spec.name!r} is a {kind.name}: only a PERF_EVENT_ARRAY or RINGBUF has records", errno.EINVAL
         )
-    if pages < 1 or pages & (pages - 1):
-        raise ValueError(f"the pages of a perf ring are a power of two, not {pages}")
-    return PerfReader(map, pages)
+    return PerfReader(map, options)

@@ -6,9 +6,14 @@ import errno as _errno
 
 from stingless.errors import VerifierError
 from stingless.explain.hints import hint_for
-from stingless.explain.log import parse_log
+from stingless.explain.log import ParsedLog, parse_log
 from stingless.explain.registers import describe
-from stingless.obj.spec import ProgramSpec
+from stingless.obj.spec import Poison, ProgramSpec
+
+_ABSENT = (
+    "this kernel lacks it: test for it before it is used (bpf_core_field_exists(), bpf_core_type_exists(), "
+    "bpf_core_enum_value_exists(), bpf_ksym_exists()), or build for this kernel"
+)
 
 
 def verifier_error(spec: ProgramSpec, log: str, errno: int = _errno.EACCES) -> VerifierError:
@@ -20,14 +25,23 @@ def verifier_error(spec: ProgramSpec, log: str, errno: int = _errno.EACCES) -> V
         source = f"{file}:{line}: {text.strip()}"
     state = describe(parsed.register, parsed.state) if parsed.register else ""
     where = f" at {source}" if source else f" at instruction {parsed.insn}" if parsed.insn is not None else ""
+    poison = _reached(spec, parsed)
+    summary, hint = (poison.message, _ABSENT) if poison else (parsed.verdict, hint_for(parsed.verdict))
     return VerifierError(
-        f"the verifier refused program {spec.name!r}{where}: {parsed.verdict}",
+        f"the verifier refused program {spec.name!r}{where}: {summary}",
         errno,
         program=spec.name,
         log=log,
-        summary=parsed.verdict,
+        summary=summary,
         insn=parsed.insn,
         source=source,
         state=state,
-        hint=hint_for(parsed.verdict),
+        hint=hint,
     )
+
+
+def _reached(spec: ProgramSpec, parsed: ParsedLog) -> Poison | None:
+    """The unresolved relocation that the verdict is about: the verifier calls it an unknown function."""
+    if "unknown" not in parsed.verdict:
+        return None
+    return next((each for each in spec.poisons if each.insn == parsed.insn), None)

@@ -31,6 +31,10 @@ HINTS: tuple[tuple[str, str], ...] = (
         "the verifier cannot see that the loop ends: use a constant bound, or `#pragma unroll`",
     ),
     (r"unreachable insn", "code that no path reaches: let clang optimise (-O2), or remove it"),
+    (r"must provide btf_id", "the program is for no function of the kernel: name one in its section, as in "
+     'SEC("fentry/vfs_read")'),
+    (r"failed to find the address for kernel symbol", "this kernel's table of symbols has functions only: addresses of "
+     "variables need one with CONFIG_KALLSYMS_ALL"),
     (r"unknown func|invalid func|program of this type cannot use helper", "this helper is not there for this program "
      "type or on this kernel: use another, or another type of program"),
     (r"cannot call GPL-restricted function", 'declare a licence that is GPL-compatible: char _license[] SEC("license") '

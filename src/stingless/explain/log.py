@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+NO_REASON = "no reason given"
 _INSN = re.compile(r"^(?P<index>\d+): \([0-9a-f]{2}\) ")
 _SOURCE = re.compile(r"^; (?P<text>.*?)(?: @ (?P<where>[^@]+:\d+))?$")
 _TAIL = re.compile(r"^(processed \d+ insns|peak_states|verification time|stack depth|max_states|$)")
@@ -42,7 +43,7 @@ def parse_log(log: str) -> ParsedLog:
     verdict = "; ".join(_verdict(lines))
     named = _REGISTER.search(verdict)
     register = f"R{named['number']}" if named else ""
-    return ParsedLog(verdict or "no reason given", insn, source, register, _last_state(lines, register))
+    return ParsedLog(verdict or NO_REASON, insn, source, register, _last_state(lines, register))
 
 
 def _verdict(lines: list[str]) -> list[str]:

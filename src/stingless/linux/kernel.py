@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from stingless._sys.syscall import Fd
 from stingless.errors import ClosedError, LoadError, StinglessError, UnknownNameError
-from stingless.events import Event, Kprobe, PerfEvent, RawTracepoint, SocketFilter, Tracepoint, Tracing, Uprobe, Xdp
-from stingless.kernel import EventReader, Map, Probe, Program
-from stingless.linux import maps as _maps
-from stingless.linux import programs as _programs
+from stingless.events import Event
+from stingless.kernel import EventOptions, EventReader, Map, Probe, Program
+from stingless.linux import maps_create as _maps
+from stingless.linux import program_load
 from stingless.linux.maps import LinuxMap
-from stingless.linux.programs import LinuxProgram
-from stingless.obj.spec import MapSpec, ProgramSpec
+from stingless.linux.programs import LinuxProgram, open_program, prints
+from stingless.obj.spec import MapSpec, ObjectSpec, ProgramSpec
 from stingless.owned import Owned
 
 if TYPE_CHECKING:
@@ -62,12 +63,31 @@ class LinuxKernel:
         if self._closed:
             raise ClosedError("the kernel object is closed")
 
+    def resolve(self, spec: ObjectSpec, btf: Btf | None = None) -> ObjectSpec:
+        self._open()
+        from stingless.obj.resolve import resolve
+        from stingless.target.running import RunningKernel
+
+        return resolve(spec, RunningKernel(), btf)
+
     def create_map(self, spec: MapSpec) -> LinuxMap:
         self._open()
+        if spec.struct_ops is not None:
+            from stingless.linux import struct_ops
+
+            return self._keep(struct_ops.create(spec, self._btf_fd(spec.btf)))
         btf = self._btf_fd(spec.btf) if spec.key_type or spec.value_type else None
         return self._keep(_maps.create(spec, btf.fileno() if btf is not None else 0))
 
-    def load_program(self, spec: ProgramSpec, maps: Mapping[str, Map]) -> LinuxProgram:
+    def open_map(self, source: str | Path | int) -> LinuxMap:
+        self._open()
+        from stingless.linux import pins
+
+        return self._keep(pins.open_map(source))
+
+    def load_program(self, spec: ProgramSpec, maps: Mapping[str, Map], target: Program | None = None) -> LinuxProgram:
+        """See `stingless.kernel.Kernel`.  `target`: the loaded program that an EXT program replaces a function of, or
+        whose function an fentry or fexit program is for (Linux 5.6)."""
         self._open()
         mine: dict[str, LinuxMap] = {}
         for ref in spec.map_refs:
@@ -77,15 +97,15 @@ class LinuxKernel:
             if not isinstance(found, LinuxMap):
                 raise TypeError(f"map {ref.map!r} is of another kernel: {type(found).__name__}")
             mine[ref.map] = found
-        fd, cgroup_id = self._load(spec, mine)
-        if self._mark is None and _programs.prints(spec):
+        fd, cgroup_id = self._load(spec, mine, target.fd if target is not None else None)
+        if self._mark is None and prints(spec):
             from stingless.linux import trace_pipe
 
             with contextlib.suppress(StinglessError):
                 self._mark = trace_pipe.mark(self.tracefs())
         return self._keep(LinuxProgram(self, spec, mine, fd, cgroup_id))
 
-    def _load(self, spec: ProgramSpec, maps: Mapping[str, LinuxMap]) -> tuple[Fd, int]:
+    def _load(self, spec: ProgramSpec, maps: Mapping[str, LinuxMap], target: int | None) -> tuple[Fd, int]:
         """The loaded program, and the cgroup that it is confined to or 0."""
         btf = self._btf_fd(spec.btf)
         if self.scoped and self._command is not None and self._command.cgroup_id:
@@ -96,18 +116,40 @@ class LinuxKernel:
                 cgroup_id = self._command.cgroup_id
                 confined = prepend(spec, scope.prologue(cgroup_id))
                 try:
-                    return _programs.load(confined, maps, btf), cgroup_id
+                    return program_load.load(confined, maps, btf, target), cgroup_id
                 except LoadError:
                     # What the verifier says of the program as it was written is what helps.
-                    _programs.load(spec, maps, btf).close()
+                    program_load.load(spec, maps, btf, target).close()
                     raise
-        return _programs.load(spec, maps, btf), 0
+        return program_load.load(spec, maps, btf, target), 0
+
+    def open_program(self, source: str | Path | int) -> LinuxProgram:
+        """A program that is there already: by the path of its pin, or by its id.  Its spec has what the kernel tells.
+        Raises `FileNotFoundError`, `PrivilegeError`, `LoadError`."""
+        self._open()
+        return self._keep(open_program(self, source))
 
     def attach(self, program: Program, event: Event) -> LinuxLink:
         self._open()
         if not isinstance(program, LinuxProgram):
             raise TypeError(f"the program is of another kernel: {type(program).__name__}")
-        return self._keep(_attach(program, event))
+        from stingless.linux.attach import attach
+
+        return self._keep(attach(program, event))
+
+    def attach_struct_ops(self, map: Map, programs: Mapping[str, Program]) -> LinuxLink:
+        """Register the struct that a STRUCT_OPS map implements, with `programs` by name.  Raises `AttachError`,
+        `ObjectError`, `UnknownNameError`, `PrivilegeError`, `NotSupportedError`."""
+        self._open()
+        mine = {name: program for name, program in programs.items() if isinstance(program, LinuxProgram)}
+        from stingless.linux import struct_ops
+
+        if not isinstance(map, struct_ops.StructOpsMap) or len(mine) != len(programs):
+            raise TypeError(
+                f"map {map.spec.name!r} is no STRUCT_OPS map of this kernel, or a program is of another one"
+            )
+
+        return self._keep(struct_ops.attach_map(map, mine))
 
     def open_events(self, map: Map, pages: int = 8) -> EventReader:
         self._open()
@@ -115,7 +157,7 @@ class LinuxKernel:
             raise TypeError(f"the map is of another kernel: {type(map).__name__}")
         from stingless.linux import readers
 
-        return self._keep(readers.open_events(map, pages))
+        return self._keep(readers.open_events(map, EventOptions(pages)))
 
     def open_trace(self) -> TracePipe:
         self._open()
@@ -171,14 +213,10 @@ class LinuxKernel:
         if btf is None:
             return None
         if self._btf is None or self._btf[0] is not btf:
-            from stingless._sys import bpf
+            from stingless.linux import btf_objects
 
             self._forget_btf()
-            try:
-                fd: Fd | None = bpf.btf_load(btf.for_kernel())
-            except OSError:
-                fd = None  # line numbers in the verifier's log are lost, nothing else
-            self._btf = btf, fd
+            self._btf = btf, btf_objects.load(btf)
         return self._btf[1]
 
     def _forget_btf(self) -> None:
@@ -191,39 +229,3 @@ class LinuxKernel:
         for made in reversed(list(self._made.values())):
             made.close()
         self._forget_btf()
-
-
-def _attach(program: LinuxProgram, event: Event) -> LinuxLink:
-    match event:
-        case Kprobe():
-            from stingless.linux import kprobe
-
-            return kprobe.attach(program, event)
-        case Uprobe():
-            from stingless.linux import uprobe
-
-            return uprobe.attach(program, event)
-        case Tracepoint():
-            from stingless.linux import tracepoint
-
-            return tracepoint.attach(program, event)
-        case RawTracepoint():
-            from stingless.linux import raw_tracepoint
-
-            return raw_tracepoint.attach(program, event)
-        case PerfEvent():
-            from stingless.linux import perf_event
-
-            return perf_event.attach(program, event)
-        case Xdp():
-            from stingless.linux import xdp
-
-            return xdp.attach(program, event)
-        case SocketFilter():
-            from stingless.linux import socket_filter
-
-            return socket_filter.attach(program, event)
-        case Tracing():
-            from stingless.linux import tracing
-
-            return tracing.attach(program, event)

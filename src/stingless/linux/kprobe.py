@@ -41,7 +41,7 @@ def attach(program: LinuxProgram, event: Kprobe) -> LinuxLink:
             if e.errno == errno.ENOENT:
                 continue
             raise _refused(program, event, e) from None
-        return perf_link.link(program, event, [opened])
+        return perf_link.link(program, event, opened, event.cookie)
     raise UnknownNameError("kernel function", event.function, host.kernel_functions(), "see /proc/kallsyms")
 
 

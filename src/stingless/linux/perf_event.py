@@ -11,12 +11,11 @@ import errno
 
 from stingless._gen.uapi import ProgramType
 from stingless._sys import perf_event
-from stingless._sys.syscall import Fd
 from stingless.cpus import online_cpus
 from stingless.errors import AttachError, NotSupportedError, StinglessError
 from stingless.events import PerfEvent
 from stingless.linux import host, perf_link
-from stingless.linux.links import LinuxLink, require_type
+from stingless.linux.links import LinkGroup, LinuxLink, require_type
 from stingless.linux.programs import LinuxProgram
 
 
@@ -25,25 +24,26 @@ def attach(program: LinuxProgram, event: PerfEvent) -> LinuxLink:
     if bool(event.sample_period) == bool(event.sample_freq):
         raise AttachError(f"{event}: give a sample_period or a sample_freq, one of them", errno.EINVAL)
     cpus = online_cpus() if event.pid == -1 and event.cpu == -1 else [event.cpu]
-    opened: list[Fd] = []
+    links: list[LinuxLink] = []
     try:
         for cpu in cpus:
-            opened.append(
-                perf_event.perf_event_open(
-                    event.type,
-                    event.config,
-                    pid=event.pid,
-                    cpu=cpu,
-                    sample_period=event.sample_period,
-                    sample_freq=event.sample_freq,
-                    what=str(event),
-                )
+            opened = perf_event.perf_event_open(
+                event.type,
+                event.config,
+                pid=event.pid,
+                cpu=cpu,
+                sample_period=event.sample_period,
+                sample_freq=event.sample_freq,
+                what=str(event),
             )
-    except OSError as e:
-        for fd in opened:
-            fd.close()
-        raise _refused(program, event, e) from None
-    return perf_link.link(program, event, opened)
+            links.append(perf_link.link(program, event, opened, event.cookie))
+    except BaseException as e:
+        for each in links:
+            each.close()
+        if isinstance(e, OSError) and not isinstance(e, StinglessError):
+            raise _refused(program, event, e) from None
+        raise
+    return links[0] if len(links) == 1 else LinkGroup(event, links)
 
 
 def _refused(program: LinuxProgram, event: PerfEvent, e: OSError) -> StinglessError:

@@ -7,13 +7,16 @@ Source: kernel/events/core.c, `perf_event_set_bpf_prog()`.
 from __future__ import annotations
 
 import errno
+from functools import cache
 from pathlib import Path
 
-from stingless._sys import perf_event
+from stingless._gen.uapi import ProgramType
+from stingless._sys import bpf_link, bpf_prog, perf_event
 from stingless._sys.syscall import Fd
-from stingless.errors import AttachError, StinglessError
+from stingless.asm.instruction import encode, exit_, mov_imm
+from stingless.errors import AttachError, NotSupportedError, StinglessError
 from stingless.events import Event
-from stingless.linux.links import LinuxLink
+from stingless.linux.links import BpfLink, LinuxLink
 from stingless.linux.programs import LinuxProgram
 from stingless.linux.refusals import privilege
 
@@ -33,17 +36,54 @@ def return_bit(name: str) -> int:
     return 1 << int((_PMUS / name / "format" / "retprobe").read_text().strip().removeprefix("config:"))
 
 
-def link(program: LinuxProgram, event: Event, opened: list[Fd], note: str = "") -> LinuxLink:
-    """Put the program on the events and start them; on failure all are closed."""
+def link(program: LinuxProgram, event: Event, opened: Fd, cookie: int = 0, note: str = "") -> LinuxLink:
+    """Put the program on the perf event and start it; on failure it is closed."""
     try:
-        for fd in opened:
-            perf_event.set_bpf(fd, program.fd)
-            perf_event.enable(fd)
+        held = _put(program, opened, cookie)
+        if held is None:
+            return LinuxLink(event, [opened], note)
+        opened.close()  # the bpf link keeps the event
+        return BpfLink(event, held, note)
     except OSError as e:
-        for fd in opened:
-            fd.close()
+        opened.close()
+        if cookie and e.errno == errno.EINVAL and not bpf_links():
+            raise NotSupportedError(f"a cookie for {event}", "5.15", errno=errno.EINVAL) from None
         raise refused(program, event, e) from None
-    return LinuxLink(event, opened, note)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _put(program: LinuxProgram, opened: Fd, cookie: int) -> Fd | None:
+    """The bpf link, or None on a kernel that has none for perf events, where the event's descriptor holds both."""
+    try:
+        held = bpf_link.create_perf_event(program.fd, opened.fileno(), cookie)
+    except OSError as e:
+        if e.errno != errno.EINVAL or cookie or bpf_links():
+            raise
+        perf_event.set_bpf(opened, program.fd)
+        held = None
+    try:
+        perf_event.enable(opened)
+    except BaseException:
+        if held is not None:
+            held.close()
+        raise
+    return held
+
+
+@cache
+def bpf_links() -> bool:
+    """Whether perf events can have bpf links (5.15).  A kernel that has them looks for the event and says EBADF; one
+    that does not refuses the attach type."""
+    program = bpf_prog.prog_load(ProgramType.TRACEPOINT, encode([mov_imm(0, 0), exit_()]), "GPL")
+    try:
+        bpf_link.create_perf_event(program.fileno(), (1 << 32) - 1, 0).close()
+    except OSError as e:
+        return e.errno != errno.EINVAL
+    finally:
+        program.close()
+    return True
 
 
 def refused(program: LinuxProgram, event: Event, e: OSError) -> StinglessError:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import AttachType, MapType, ProgramType
-from stingless._sys import bpf, namespace
+from stingless._sys import bpf_btf, bpf_map, namespace
 from stingless._sys.mount import mount_points
 from stingless.asm.instruction import encode, exit_, mov_imm
 from stingless.errors import NotSupportedError, PrivilegeError, StinglessError
@@ -29,7 +29,8 @@ from stingless.events import (
 )
 from stingless.kernel import Probe
 from stingless.linux import host, maps, perf_link, scope, tracing
-from stingless.linux.refusals import MAP_SINCE, PROGRAM_SINCE, map_refused
+from stingless.linux.program_refusals import PROGRAM_SINCE
+from stingless.linux.refusals import MAP_SINCE, map_refused
 from stingless.obj.spec import MapSpec, ProgramSpec
 
 if TYPE_CHECKING:
@@ -182,15 +183,15 @@ def _create(kind: MapType) -> None:
     spec = MapSpec("probe", kind, key, value, entries, flags)
     try:
         if kind in _TYPED:
-            btf = bpf.btf_load(_int_btf())
+            btf = bpf_btf.btf_load(_int_btf())
             try:
-                bpf.map_create(kind, key, value, entries, flags, "probe", btf.fileno(), 1, 1).close()
+                bpf_map.map_create(kind, key, value, entries, flags, "probe", btf.fileno(), 1, 1).close()
             finally:
                 btf.close()
         elif kind in (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS):
-            inner = bpf.map_create(MapType.ARRAY, 4, 4, 1)
+            inner = bpf_map.map_create(MapType.ARRAY, 4, 4, 1)
             try:
-                bpf.map_create(kind, key, value, entries, flags, "probe", inner_map_fd=inner.fileno()).close()
+                bpf_map.map_create(kind, key, value, entries, flags, "probe", inner_map_fd=inner.fileno()).close()
             finally:
                 inner.close()
         else:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import errno
 
 from stingless._gen.uapi import ProgramType
-from stingless._sys import bpf
-from stingless.errors import AttachError, StinglessError, UnknownNameError
+from stingless._sys import bpf_link
+from stingless.errors import AttachError, NotSupportedError, StinglessError, UnknownNameError
 from stingless.events import RawTracepoint
-from stingless.linux.links import LinuxLink, require_type
+from stingless.linux.link_refusals import attach_type_known
+from stingless.linux.links import BpfLink, LinuxLink, require_type
 from stingless.linux.programs import LinuxProgram
 from stingless.linux.refusals import privilege
 
@@ -21,7 +22,7 @@ from stingless.linux.refusals import privilege
 def attach(program: LinuxProgram, event: RawTracepoint) -> LinuxLink:
     require_type(program, event, ProgramType.RAW_TRACEPOINT, ProgramType.RAW_TRACEPOINT_WRITABLE)
     try:
-        return LinuxLink(event, [bpf.raw_tracepoint_open(program.fd, event.name)])
+        return BpfLink(event, bpf_link.raw_tracepoint_open(program.fd, event.name, event.cookie))
     except OSError as e:
         raise refused(program, event, e) from None
 
@@ -32,6 +33,8 @@ def refused(program: LinuxProgram, event: RawTracepoint, e: OSError) -> Stingles
         return UnknownNameError("raw tracepoint", event.name, known(program))
     if code == errno.EPERM:
         return privilege(f"attaching program {program.spec.name!r} to {event}", ("CAP_PERFMON",))
+    if code == errno.EINVAL and event.cookie and not attach_type_known("BPF_TRACE_KPROBE_SESSION"):  # as old
+        return NotSupportedError(f"a cookie for {event}", "6.10", errno=code)
     what = f"program {program.spec.name!r} cannot be attached to {event}"
     if code in (errno.EACCES, errno.EINVAL):
         return AttachError(f"{what}: it reads more arguments than the tracepoint has", code)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import select
+from collections.abc import Iterator
 
 from stingless._gen.uapi import MapType
 from stingless._sys import perf_event
@@ -16,59 +17,46 @@ from stingless._sys.ringbuf import RingBuffer
 from stingless._sys.syscall import Fd
 from stingless.cpus import online_cpus
 from stingless.errors import LoadError, MapError
-from stingless.kernel import Record
+from stingless.kernel import EventOptions
 from stingless.linux.maps import LinuxMap
 from stingless.linux.refusals import privilege
-from stingless.owned import Owned
+from stingless.streams.reader import Reader
+from stingless.streams.records import Lost, Run
 
 
-class _Reader(Owned):
-    def __init__(self) -> None:
-        self._epoll = select.epoll()
+class PerfReader(Reader):
+    """One ring for each online CPU.  The kernel pads a sample to a multiple of 8 bytes less 4, so that a record may be
+    up to 7 bytes longer than what the program gave."""
 
-    def fileno(self) -> int:
-        """A descriptor that is readable when there are records."""
-        return self._epoll.fileno()
+    counts_losses = True
 
-    def _drain(self) -> list[Record]:
-        raise NotImplementedError  # perf rings and ring buffers are read in their own ways
-
-    def poll(self, timeout_ms: int = -1) -> list[Record]:
-        records = self._drain()
-        if not records and timeout_ms != 0:
-            self._epoll.poll(None if timeout_ms < 0 else timeout_ms / 1000)
-            records = self._drain()
-        return records
-
-
-class PerfReader(_Reader):
-    """One ring per online CPU.  The kernel pads a sample to a multiple of 8 bytes less 4, so `Record.data` may be up
-    to 7 bytes longer than what the program gave."""
-
-    def __init__(self, map: LinuxMap, pages: int) -> None:
-        super().__init__()
+    def __init__(self, map: LinuxMap, options: EventOptions) -> None:
         self._map = map
+        self._timed = options.timed
         self._rings: list[tuple[int, Fd, PerfRing]] = []
+        self._epoll = select.epoll()
         try:
-            for cpu in online_cpus():
+            for cpu in online_cpus() if options.cpus is None else options.cpus:
                 if cpu < map.spec.max_entries:
-                    self._add(cpu, pages)
+                    self._add(cpu, options)
         except BaseException:
             self._free()
             raise
 
-    def _add(self, cpu: int, pages: int) -> None:
+    def _add(self, cpu: int, options: EventOptions) -> None:
         event = perf_event.perf_event_open(
             perf_event.PERF_TYPE_SOFTWARE,
             perf_event.PERF_COUNT_SW_BPF_OUTPUT,
             cpu=cpu,
             sample_period=1,
-            sample_type=perf_event.PERF_SAMPLE_RAW,
-            wakeup_events=1,
+            sample_type=perf_event.PERF_SAMPLE_RAW | (perf_event.PERF_SAMPLE_TIME if self._timed else 0),
+            wakeup_events=options.wakeup_events,
+            watermark=options.wakeup_bytes,
+            monotonic=self._timed,
             what=f"perf ring of CPU {cpu}",
         )
         try:
-            ring = PerfRing(event, pages)
+            ring = PerfRing(event, options.pages)
         except OSError:
             event.close()
             raise
@@ -77,8 +65,22 @@ class PerfReader(_Reader):
         perf_event.enable(event)
         self._map.update(cpu.to_bytes(4, "little"), event.fileno().to_bytes(4, "little"))
 
-    def _drain(self) -> list[Record]:
-        return [Record(cpu, data, lost) for cpu, _, ring in self._rings for data, lost in ring.drain()]
+    def fileno(self) -> int:
+        return self._epoll.fileno()
+
+    @property
+    def available(self) -> int:
+        return sum(ring.available for _, _, ring in self._rings)
+
+    def runs(self, limit: int | None = None) -> Iterator[Run | Lost]:
+        self._open(f"the reader of map {self._map.spec.name!r}")
+        for cpu, _, ring in self._rings:
+            for run in ring.runs(cpu, limit, timed=self._timed):
+                yield run
+                if limit is not None and isinstance(run, Run):
+                    limit -= len(run)
+            if limit == 0:
+                return
 
     def _free(self) -> None:
         for _cpu, event, ring in self._rings:
@@ -88,11 +90,12 @@ class PerfReader(_Reader):
         self._epoll.close()
 
 
-class RingReader(_Reader):
-    """Records of all CPUs in one order; `Record.cpu` is -1, for the buffer does not tell."""
+class RingReader(Reader):
+    """Records of all CPUs in one order, that of their reservation; the buffer does not tell which CPU."""
 
     def __init__(self, map: LinuxMap) -> None:
-        super().__init__()
+        self._what = f"the reader of map {map.spec.name!r}"
+        self._epoll = select.epoll()
         try:
             self._ring = RingBuffer(map.fd, map.spec.max_entries)
         except OSError:
@@ -100,15 +103,27 @@ class RingReader(_Reader):
             raise
         self._epoll.register(map.fd, select.EPOLLIN)
 
-    def _drain(self) -> list[Record]:
-        return [Record(-1, data) for data in self._ring.drain()]
+    def fileno(self) -> int:
+        return self._epoll.fileno()
+
+    @property
+    def available(self) -> int:
+        return self._ring.available
+
+    @property
+    def held(self) -> bool:
+        return self._ring.held
+
+    def runs(self, limit: int | None = None) -> Iterator[Run]:
+        self._open(self._what)
+        return self._ring.runs(limit)
 
     def _free(self) -> None:
         self._ring.close()
         self._epoll.close()
 
 
-def open_events(map: LinuxMap, pages: int) -> PerfReader | RingReader:
+def open_events(map: LinuxMap, options: EventOptions) -> PerfReader | RingReader:
     """Raises `MapError` for other map types, `PrivilegeError`, `LoadError`."""
     kind = map.spec.type
     if kind is MapType.RINGBUF:
@@ -117,13 +132,11 @@ def open_events(map: LinuxMap, pages: int) -> PerfReader | RingReader:
         raise MapError(
             f"map {map.spec.name!r} is a {kind.name}: only a PERF_EVENT_ARRAY or RINGBUF has records", errno.EINVAL
         )
-    if pages < 1 or pages & (pages - 1):
-        raise ValueError(f"the pages of a perf ring are a power of two, not {pages}")
     try:
-        return PerfReader(map, pages)
+        return PerfReader(map, options)
     except OSError as e:
         if isinstance(e, MapError):
             raise
         if e.errno in (errno.EPERM, errno.EACCES):
             raise privilege(f"reading map {map.spec.name!r}", ("CAP_PERFMON",)) from None
-        raise LoadError(f"no perf rings of {pages} pages for map {map.spec.name!r}", e.errno or 0) from None
+        raise LoadError(f"no perf rings of {options.pages} pages for map {map.spec.name!r}", e.errno or 0) from None

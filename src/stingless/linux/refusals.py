@@ -10,7 +10,7 @@ import errno
 from stingless._gen.uapi import MapType, ProgramType
 from stingless.errors import LoadError, NotSupportedError, PrivilegeError, StinglessError
 from stingless.linux import host
-from stingless.obj.spec import MapSpec, ProgramSpec
+from stingless.obj.spec import MapSpec
 
 EMBEDDED = "run as root, or use the embedded kernel: `stingless run --kernel embedded`"
 ENOTSUPP = 524
@@ -65,16 +65,6 @@ MAP_SINCE = {
     MapType.USER_RINGBUF: "6.1",
     MapType.CGRP_STORAGE: "6.2",
     MapType.ARENA: "6.9",
-}
-PROGRAM_SINCE = {
-    ProgramType.RAW_TRACEPOINT: "4.17",
-    ProgramType.TRACING: "5.5",
-    ProgramType.STRUCT_OPS: "5.6",
-    ProgramType.EXT: "5.6",
-    ProgramType.LSM: "5.7",
-    ProgramType.SK_LOOKUP: "5.9",
-    ProgramType.SYSCALL: "5.14",
-    ProgramType.NETFILTER: "6.4",
 }
 
 
@@ -165,37 +155,3 @@ def _map_invalid(spec: MapSpec) -> str:
             return why
     since = MAP_SINCE.get(spec.type)
     return f"this kernel may lack the type (it came with Linux {since})" if since else "the kernel does not say why"
-
-
-def program_refused(spec: ProgramSpec, code: int) -> StinglessError:
-    """For a PROG_LOAD that failed before the verifier had a word."""
-    what = f"program {spec.name!r} ({spec.type.name})"
-    if code == errno.EPERM:
-        return privilege(f"loading {what}", needed_capabilities(spec.type))
-    if code == errno.E2BIG:
-        return LoadError(f"{what} has {len(spec.code) // 8} instructions, more than this kernel takes", code)
-    if code in (errno.ENOTSUP, ENOTSUPP):
-        return NotSupportedError(f"program type {spec.type.name}", PROGRAM_SINCE.get(spec.type, ""))
-    if code == errno.EINVAL:
-        if spec.type is ProgramType.UNSPEC:
-            return LoadError(f"{what} has no type: its section {spec.section!r} does not tell one", code)
-        if not spec.code:
-            return LoadError(f"{what} has no instructions", code)
-        since = PROGRAM_SINCE.get(spec.type)
-        if since and not _type_known(spec.type):
-            return NotSupportedError(f"program type {spec.type.name}", since, errno=code)
-    if code == errno.ENOMEM:
-        return LoadError(f"{what}: the kernel has no memory for it", code)
-    return LoadError(f"{what} was refused before the verifier looked at it", code)
-
-
-def _type_known(type: ProgramType) -> bool:
-    """Whether the kernel knows the program type: an unknown one is EINVAL even for code that is fine."""
-    from stingless._sys import bpf
-    from stingless.asm.instruction import encode, exit_, mov_imm
-
-    try:
-        bpf.prog_load(type, encode([mov_imm(0, 0), exit_()]), "GPL").close()
-    except OSError as e:
-        return e.errno != errno.EINVAL or type in (ProgramType.TRACING, ProgramType.LSM, ProgramType.EXT)
-    return True

@@ -152,7 +152,7 @@ def attach(program: LinuxProgram, event: Kprobe) -> LinuxLink:
     """Raises `AttachError` when the combined form is refused."""
     from stingless._sys import bpf
     from stingless.events import RawTracepoint
-    from stingless.linux import programs, raw_tracepoint
+    from stingless.linux import program_load, raw_tracepoint
 
     where = RawTracepoint("sys_exit" if event.ret else "sys_enter")
     what = f"program {program.spec.name!r} cannot be attached to {event} through {where} (this kernel has no kprobes)"
@@ -161,7 +161,7 @@ def attach(program: LinuxProgram, event: Kprobe) -> LinuxLink:
         if helper in used:
             raise AttachError(f"{what}: bpf_{helper.name}() {why}", 95)
     try:
-        fd = programs.load(rewritten(program.spec, event, program.cgroup_id), program.maps, None)
+        fd = program_load.load(rewritten(program.spec, event, program.cgroup_id), program.maps, None)
     except VerifierError as e:
         raise AttachError(
             f"{what}: the verifier takes the program but not that form of it: {e.summary}", e.errno or 0

@@ -23,4 +23,4 @@ def attach(program: LinuxProgram, event: Tracepoint) -> LinuxLink:
         opened = perf_event.perf_event_open(perf_event.PERF_TYPE_TRACEPOINT, number, cpu=0, what=str(event))
     except OSError as e:
         raise perf_link.refused(program, event, e) from None
-    return perf_link.link(program, event, [opened])
+    return perf_link.link(program, event, opened, event.cookie)

@@ -17,6 +17,8 @@ from stingless.linux import perf_link
 from stingless.linux.links import LinuxLink, require_type
 from stingless.linux.programs import LinuxProgram
 
+_REF_CTR_SHIFT = 32  # format/ref_ctr_offset of the PMU: config:32-63 (Linux 4.20)
+
 
 def attach(program: LinuxProgram, event: Uprobe) -> LinuxLink:
     require_type(program, event, ProgramType.KPROBE)
@@ -26,7 +28,7 @@ def attach(program: LinuxProgram, event: Uprobe) -> LinuxLink:
     try:
         opened = perf_event.perf_event_open(
             pmu,
-            perf_link.return_bit("uprobe") if event.ret else 0,
+            (perf_link.return_bit("uprobe") if event.ret else 0) | event.ref_ctr_offset << _REF_CTR_SHIFT,
             pid=event.pid,
             cpu=0 if event.pid == -1 else -1,
             text=event.path.encode(),
@@ -44,4 +46,4 @@ def attach(program: LinuxProgram, event: Uprobe) -> LinuxLink:
             why = f"offset {event.offset:#x} of {event.path} is not an instruction in a regular file"
             raise AttachError(f"{what}: {why}", code) from None
         raise perf_link.refused(program, event, e) from None
-    return perf_link.link(program, event, [opened])
+    return perf_link.link(program, event, opened, event.cookie)

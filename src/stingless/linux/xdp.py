@@ -11,10 +11,10 @@ import errno
 import socket
 
 from stingless._gen.uapi import AttachType, ProgramType
-from stingless._sys import bpf
+from stingless._sys import bpf_link
 from stingless.errors import AttachError, StinglessError, UnknownNameError
 from stingless.events import Xdp
-from stingless.linux.links import LinuxLink, require_type
+from stingless.linux.links import BpfLink, require_type
 from stingless.linux.programs import LinuxProgram
 from stingless.linux.refusals import privilege
 
@@ -30,12 +30,12 @@ def interface_index(name: str) -> int:
         raise UnknownNameError("network interface", name, known, "of this network namespace") from None
 
 
-def attach(program: LinuxProgram, event: Xdp) -> LinuxLink:
+def attach(program: LinuxProgram, event: Xdp) -> BpfLink:
     require_type(program, event, ProgramType.XDP)
     index = interface_index(event.interface)
     try:
         # A bpf link never replaces a program (XDP_FLAGS_UPDATE_IF_NOEXIST is implied), so only the mode is passed on.
-        return LinuxLink(event, [bpf.link_create(program.fd, index, AttachType.XDP, event.flags & _MODES)])
+        return BpfLink(event, bpf_link.create(program.fd, index, AttachType.XDP, event.flags & _MODES))
     except OSError as e:
         raise _refused(program, event, e) from None
 
@@ -47,6 +47,10 @@ def _refused(program: LinuxProgram, event: Xdp, e: OSError) -> StinglessError:
         return privilege(f"attaching program {program.spec.name!r} to {event}", ("CAP_NET_ADMIN",))
     if code in (errno.EBUSY, errno.EEXIST):
         return AttachError(f"{what}: another XDP program is there; detach it first (`ip link` shows it)", code)
+    kind = program.spec.attach_type
+    if code == errno.EINVAL and kind in (AttachType.XDP_DEVMAP, AttachType.XDP_CPUMAP):
+        where = kind.name.removeprefix("XDP_")
+        return AttachError(f"{what}: it is for the entries of a {where}, whose values take its descriptor", code)
     if code in (errno.EOPNOTSUPP, errno.EINVAL, errno.ERANGE) and not event.flags & _SKB_MODE:
         why = "the driver does not take it (no XDP, or not with this MTU or offload)"
         return AttachError(f"{what}: {why}; try generic mode, Xdp({event.interface!r}, flags=2)", code)

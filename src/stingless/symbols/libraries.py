@@ -29,17 +29,20 @@ def _is_elf(path: Path) -> bool:
 
 
 def resolve_binary(name: str) -> Path:
-    """A path with a slash is taken as it is; else a library `libNAME.so*`, else a program in PATH.
+    """A path with a slash is taken as it is; else a library `libNAME.so*` or of that very name ("libc.so.6"), else a
+    program in PATH.
 
     Raises `UnknownNameError`.
     """
     if "/" in name:
-        path = Path(name).resolve()
+        # What is below /proc/PID/root may be in another mount namespace, where its links lead elsewhere.
+        path = Path(name) if name.startswith("/proc/") and "/root/" in name else Path(name).resolve()
         if _is_elf(path):
             return path
         what = "is not an ELF file" if path.exists() else "does not exist"
         raise UnknownNameError("program or library", name, advice=f"{path} {what}")
-    pattern = re.compile(rf"lib{re.escape(name)}\.so(\.[\d.]+)?$")
+    own = re.escape(name) if ".so" in name else rf"lib{re.escape(name)}\.so(\.[\d.]+)?"
+    pattern = re.compile(own + "$")
     known = []
     for directory in _directories():
         if not directory.is_dir():

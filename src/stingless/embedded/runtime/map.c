@@ -602,14 +602,13 @@ int st_map_next(struct st_map *map, const void *key, void *next)
 	return 0;
 }
 
-u64 st_map_items(struct st_map *map, u8 *to, u64 room)
+u64 st_map_items(struct st_map *map, u8 *keys, u8 *values, u64 room)
 {
-	u64 each = map->key_size + map->value_bytes;
 	if (is_array(map)) {
-		if ((u64)map->max_entries * each <= room)
-			for (u32 index = 0; index < map->max_entries; index++, to += each) {
-				memcpy(to, &index, sizeof(index));
-				memcpy(to + sizeof(index), array_value(map, index), map->value_bytes);
+		if (map->max_entries <= room)
+			for (u32 index = 0; index < map->max_entries; index++) {
+				memcpy(keys + (u64)index * sizeof(index), &index, sizeof(index));
+				memcpy(values + index * map->value_bytes, array_value(map, index), map->value_bytes);
 			}
 		return map->max_entries;
 	}
@@ -617,15 +616,41 @@ u64 st_map_items(struct st_map *map, u8 *to, u64 room)
 		return 0;
 	st_acquire(&map->lock);
 	u64 count = map->count;
-	if (count * each <= room)
+	if (count <= room)
 		for (u32 bucket = 0; bucket <= map->bucket_mask; bucket++)
-			for (u32 number = map->buckets[bucket]; number; number = element_at(map, number)->next, to += each) {
+			for (u32 number = map->buckets[bucket]; number; number = element_at(map, number)->next) {
 				struct element *element = element_at(map, number);
-				memcpy(to, element->key, map->key_size);
-				memcpy(to + map->key_size, value_of(map, element), map->value_bytes);
+				memcpy(keys, element->key, map->key_size);
+				memcpy(values, value_of(map, element), map->value_bytes);
+				keys += map->key_size;
+				values += map->value_bytes;
 			}
 	st_release(&map->lock);
 	return count;
+}
+
+int st_map_set_many(struct st_map *map, const u8 *keys, const u8 *values, u64 count, u64 flags, u64 *done)
+{
+	int result = 0;
+	u64 at = 0;
+	for (; at < count; at++)
+		if ((result = st_map_set(map, keys + at * map->key_size, values + at * map->value_bytes, flags)))
+			break;
+	*done = at;
+	return result;
+}
+
+int st_map_delete_many(struct st_map *map, const u8 *keys, u64 count, u64 *removed)
+{
+	*removed = 0;
+	for (u64 at = 0; at < count; at++) {
+		int result = st_map_delete(map, keys + at * map->key_size);
+		if (!result)
+			++*removed;
+		else if (result != -ENOENT)
+			return result;
+	}
+	return 0;
 }
 
 s64 st_map_each(struct st_map *map, u32 cpu, st_visit visit, void *state)

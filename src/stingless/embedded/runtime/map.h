@@ -47,8 +47,13 @@ ST_EXPORT int st_map_set(struct st_map *map, const void *key, const void *value,
 ST_EXPORT int st_map_delete(struct st_map *map, const void *key);
 ST_EXPORT int st_map_next(struct st_map *map, const void *key, void *next);
 ST_EXPORT int st_map_take(struct st_map *map, const void *key, void *value); /* lookup and delete; pop */
-/* Copies all keys and values (key_size + value_bytes each).  Returns how many there are; copies none when not all fit. */
-ST_EXPORT u64 st_map_items(struct st_map *map, u8 *to, u64 room);
+/* Copies all keys (key_size each) and values (value_bytes each).  Returns how many there are; copies none when there are
+ * more than `room`. */
+ST_EXPORT u64 st_map_items(struct st_map *map, u8 *keys, u8 *values, u64 room);
+/* Sets `count` packed entries until one fails; `*done` is how many went before that. */
+ST_EXPORT int st_map_set_many(struct st_map *map, const u8 *keys, const u8 *values, u64 count, u64 flags, u64 *done);
+/* Deletes packed keys; missing ones are passed over.  0 with `*removed` set, or the first other error. */
+ST_EXPORT int st_map_delete_many(struct st_map *map, const u8 *keys, u64 count, u64 *removed);
 ST_EXPORT void *st_map_memory(struct st_map *map);
 ST_EXPORT struct st_ring *st_map_ring(struct st_map *map);
 ST_EXPORT void st_map_set_program(struct st_map *map, u32 index, const struct st_prog *prog);

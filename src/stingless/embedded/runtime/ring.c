@@ -122,25 +122,14 @@ int st_ring_write(struct st_ring *ring, const void *from, u64 size, const void *
 	return 0;
 }
 
-u64 st_ring_drain(struct st_ring *ring, u8 *to, u64 room)
+u64 *st_ring_positions(struct st_ring *ring)
 {
-	u64 used = 0, consumer = ring->consumer;
-	while (consumer != __atomic_load_n(&ring->producer, __ATOMIC_ACQUIRE)) {
-		struct st_ring_header *header = (void *)(ring->data + (consumer & (ring->size - 1)));
-		u32 length = __atomic_load_n(&header->length, __ATOMIC_ACQUIRE);
-		if (length & ST_RING_BUSY)
-			break;
-		u64 whole = padded((length & ~ST_RING_DISCARD) + ST_RING_HEADER);
-		if (!(length & ST_RING_DISCARD)) {
-			if (used + whole > room)
-				break;
-			memcpy(to + used, header, whole);
-			used += whole;
-		}
-		consumer += whole;
-		__atomic_store_n(&ring->consumer, consumer, __ATOMIC_RELEASE);
-	}
-	return used;
+	return &ring->consumer;
+}
+
+u8 *st_ring_data(struct st_ring *ring)
+{
+	return ring->data;
 }
 
 u64 st_ring_take_lost(struct st_ring *ring)

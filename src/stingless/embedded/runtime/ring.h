@@ -30,8 +30,9 @@ struct st_ring_header {
 
 ST_EXPORT struct st_ring *st_ring_create(u64 size); /* 0: a tee */
 ST_EXPORT void st_ring_destroy(struct st_ring *ring);
-/* Copies whole records to `to`: header, data padded to 8.  Returns the bytes used. */
-ST_EXPORT u64 st_ring_drain(struct st_ring *ring, u8 *to, u64 room);
+/* The consumer's position, which the reader writes, and next to it the producers'. */
+ST_EXPORT u64 *st_ring_positions(struct st_ring *ring);
+ST_EXPORT u8 *st_ring_data(struct st_ring *ring); /* its size, twice in a row */
 ST_EXPORT u64 st_ring_take_lost(struct st_ring *ring);
 ST_EXPORT void st_ring_listen(struct st_ring *ring, int event);
 ST_EXPORT void st_ring_subscribe(struct st_ring *tee, struct st_ring *ring);

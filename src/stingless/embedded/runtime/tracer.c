@@ -152,6 +152,7 @@ void st_fire(struct st_tracer *tracer, struct st_thread *thread, const struct st
 	if (regs)
 		env.windows[env.window_count++] = (struct st_window){regs, sizeof *regs};
 	env.func_ip = func_ip;
+	env.cookie = link->cookie;
 	tracer->events++;
 	st_run(link->program, room, &env);
 	memset(room, 0, size);
@@ -231,7 +232,8 @@ s32 st_tracer_attach(struct st_tracer *tracer, const struct st_attach *what)
 		tracer->link_room = room;
 	}
 	struct st_link link = {.used = true, .uses_comm = calls_comm(what->program), .kind = what->kind, .number = what->number,
-			       .pid = what->pid, .cpu = what->cpu, .program = what->program, .period = what->period};
+			       .pid = what->pid, .cpu = what->cpu, .program = what->program, .period = what->period,
+			       .cookie = what->cookie};
 	if (what->kind == ST_UPROBE || what->kind == ST_URETPROBE) {
 		link.location = location_of(tracer, what);
 		if (link.location == ~0u) {
@@ -278,7 +280,7 @@ void st_tracer_detach(struct st_tracer *tracer, u32 id)
 
 /* Starting */
 
-_Static_assert(sizeof(struct st_attach) == 80, "mirrored in _sys/tracer.py");
+_Static_assert(sizeof(struct st_attach) == 88, "mirrored in _sys/tracer.py");
 
 struct filter_program {
 	u16 count;

@@ -49,6 +49,7 @@ struct st_attach {
 	u64 device, inode, offset; /* uprobes: the file and the place in it; device as in st_dev */
 	const char *path; /* uprobes: its real path */
 	u8 code[ST_CODE]; /* uprobes: the instruction there, and what follows it */
+	u64 cookie;
 };
 
 /* What st_tracer_run() returns for. */
@@ -61,6 +62,7 @@ struct st_link {
 	s32 number, pid, cpu;
 	const struct st_prog *program;
 	u64 period, due;
+	u64 cookie;
 	bool now;         /* a sample: due at this tick */
 };
 

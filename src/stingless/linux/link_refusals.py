@@ -1,0 +1,65 @@
+"""Why the kernel refused an attachment, put in words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+
+from stingless._gen.uapi import AttachType
+from stingless.errors import AttachError, NotSupportedError, StinglessError
+from stingless.events import Event
+from stingless.linux.programs import LinuxProgram
+from stingless.linux.refusals import ENOTSUPP, privilege
+
+# First kernel with a kind of attachment by bpf link, and what it must be built with.
+SINCE: Mapping[AttachType, tuple[str, str]] = {
+    AttachType.TRACE_ITER: ("iterators", "5.8"),
+    AttachType.SK_LOOKUP: ("socket look-up programs", "5.9"),
+    AttachType.FLOW_DISSECTOR: ("flow dissector links", "5.8"),
+    AttachType.TRACE_KPROBE_MULTI: ("kprobe.multi links", "5.18 and CONFIG_FPROBE"),
+    AttachType.LSM_CGROUP: ("LSM programs of a cgroup", "6.0 and CONFIG_BPF_LSM"),
+    AttachType.NETFILTER: ("netfilter links", "6.4 and CONFIG_NETFILTER_BPF_LINK"),
+    AttachType.TCX_INGRESS: ("tcx links", "6.6"),
+    AttachType.TCX_EGRESS: ("tcx links", "6.6"),
+    AttachType.TRACE_UPROBE_MULTI: ("uprobe.multi links", "6.6 and CONFIG_UPROBES"),
+    AttachType.NETKIT_PRIMARY: ("netkit links", "6.7 and CONFIG_NETKIT"),
+    AttachType.NETKIT_PEER: ("netkit links", "6.7 and CONFIG_NETKIT"),
+    AttachType.TRACE_KPROBE_SESSION: ("kprobe.session links", "6.10 and CONFIG_FPROBE"),
+    AttachType.TRACE_UPROBE_SESSION: ("uprobe.session links", "6.13 and CONFIG_UPROBES"),
+    AttachType.TRACE_FSESSION: ("fsession links", "7.0"),
+}
+
+
+def attach_type_known(name: str) -> bool | None:
+    """Whether the kernel's own types name the attach type ("BPF_NETFILTER"); None when that cannot be told."""
+    from stingless.btf.kernel import kernel_btf
+    from stingless.btf.types import Kind
+
+    try:
+        found = kernel_btf().find("bpf_attach_type", Kind.ENUM)
+    except (OSError, StinglessError):
+        return None
+    return None if found is None else any(each == name for each, _ in found.values)
+
+
+def refused(
+    program: LinuxProgram,
+    event: Event,
+    e: OSError,
+    attach_type: AttachType | None = None,
+    capability: str = "CAP_NET_ADMIN",
+    why: Mapping[int, str] | None = None,
+) -> StinglessError:
+    """`why`: what an errno means for this event."""
+    code = e.errno or 0
+    what = f"program {program.spec.name!r} cannot be attached to {event}"
+    if code == errno.EPERM and not (why and code in why):
+        return privilege(f"attaching program {program.spec.name!r} to {event}", (capability,))
+    if attach_type is not None and attach_type in SINCE and code in (errno.EINVAL, errno.EOPNOTSUPP, ENOTSUPP):
+        feature, since = SINCE[attach_type]
+        lacking = code != errno.EINVAL or attach_type_known(f"BPF_{attach_type.name}") is False
+        if lacking and not (why and code in why):
+            return NotSupportedError(f"{event}: {feature}", since, errno=code)
+    reason = (why or {}).get(code) or (os.strerror(code) if code != ENOTSUPP else "the kernel does not do that")
+    return AttachError(f"{what}: {reason}", code)

@@ -1,0 +1,199 @@
+"""Static probes (USDT) of user programs: a uprobe at each of their places.
+
+Minimum kernel: 4.20 (semaphores); without the cookies of 5.15, a probe in position-independent code needs a process.
+Privileges: CAP_BPF and CAP_PERFMON.
+Example: `kernel.attach(program, Usdt("/usr/lib/libc.so.6", "libc", "setjmp"))`.
+Source: kernel/trace/trace_uprobe.c; the maps' layout is in <bpf/usdt.bpf.h>.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from stingless._gen.uapi import ProgramType
+from stingless.errors import AttachError, ClosedError, NotSupportedError, ObjectError, StinglessError
+from stingless.events import Uprobe, Usdt
+from stingless.linux import host, perf_link, uprobe
+from stingless.linux.links import LinkGroup, LinuxLink, require_type
+from stingless.linux.maps import LinuxMap
+from stingless.linux.programs import LinuxProgram
+from stingless.symbols.usdt import Argument, Place, arguments, probe, probes
+
+SPECS, BY_IP = "__bpf_usdt_specs", "__bpf_usdt_ip_to_spec_id"
+_MAX_ARGUMENTS = 12
+_U64 = (1 << 64) - 1
+_ARGUMENT = struct.Struct("=QIhBB")
+_SPEC = struct.Struct(f"={_MAX_ARGUMENTS * _ARGUMENT.size}sQh6x")
+
+
+class _Room:
+    """What the maps of an object hold: descriptions by index, and on old kernels indexes by address, each with how many
+    attached places it serves."""
+
+    def __init__(self, size: int) -> None:
+        self._ids: dict[bytes, int] = {}
+        self._users: dict[int | bytes, int] = {}
+        self._by_address: dict[bytes, int] = {}
+        self._free = list(range(size - 1, -1, -1))
+
+    def take(self, spec: bytes) -> int:
+        """Raises `IndexError` when it is full."""
+        number = self._ids.get(spec)
+        if number is None:
+            number = self._ids[spec] = self._free.pop()
+        self._users[number] = self._users.get(number, 0) + 1
+        return number
+
+    def give_back(self, number: int) -> None:
+        if not self._left(number):
+            self._ids = {spec: each for spec, each in self._ids.items() if each != number}
+            self._free.append(number)
+
+    def take_address(self, key: bytes, number: int) -> bool:
+        """Whether the address is free, or has the same description."""
+        if self._by_address.setdefault(key, number) != number:
+            return False
+        self._users[key] = self._users.get(key, 0) + 1
+        return True
+
+    def give_address_back(self, key: bytes) -> bool:
+        """Whether that was its last user."""
+        if self._left(key):
+            return False
+        del self._by_address[key]
+        return True
+
+    def _left(self, what: int | bytes) -> int:
+        self._users[what] -= 1
+        return self._users[what] or self._users.pop(what)
+
+
+_rooms: WeakKeyDictionary[LinuxMap, _Room] = WeakKeyDictionary()
+
+
+class UsdtLink(LinkGroup):
+    """The uprobes, and what of the maps is theirs."""
+
+    def __init__(self, event: Usdt, specs: LinuxMap, by_ip: LinuxMap | None) -> None:
+        super().__init__(event, ())
+        self._room = _rooms.setdefault(specs, _Room(specs.spec.max_entries))
+        self._specs = specs
+        self.by_ip = by_ip
+        self._numbers: list[int] = []
+        self._addresses: list[bytes] = []
+
+    def describe(self, spec: bytes) -> int:
+        """The description's index in the map.  Raises `IndexError` when that is full."""
+        number = self._room.take(spec)
+        self._numbers.append(number)
+        self._specs.update(struct.pack("=I", number), spec)
+        return number
+
+    def note_address(self, address: int, number: int) -> None:
+        """For a kernel without cookies."""
+        assert self.by_ip is not None
+        key = struct.pack("=q", address)
+        if not self._room.take_address(key, number):
+            raise AttachError(f"{self.event}: a probe with another cookie is at the same place", errno.EEXIST)
+        self._addresses.append(key)
+        self.by_ip.update(key, struct.pack("=I", number))
+
+    def add(self, link: LinuxLink) -> None:
+        self.links = (*self.links, link)
+
+    def _free(self) -> None:
+        super()._free()
+        for key in self._addresses:
+            if self._room.give_address_back(key) and self.by_ip is not None:
+                with contextlib.suppress(ClosedError):
+                    self.by_ip.delete(key)
+        for number in self._numbers:
+            self._room.give_back(number)
+
+
+def attach(program: LinuxProgram, event: Usdt) -> LinkGroup:
+    require_type(program, event, ProgramType.KPROBE)
+    what = f"program {program.spec.name!r} cannot be attached to {event}"
+    try:
+        places = probe(event.path, event.provider, event.name)
+        specs, by_ip = program.maps.get(SPECS), program.maps.get(BY_IP)
+        if specs is None:  # a program that looks at no arguments
+            return _plain(program, event, places)
+        if specs.spec.value_size != _SPEC.size:
+            raise AttachError(f"{what}: values of its map {SPECS} have not {_SPEC.size} bytes", errno.EINVAL)
+        link = UsdtLink(event, specs, None if perf_link.bpf_links() else by_ip)
+        try:
+            for place in places:
+                number = link.describe(packed(arguments(place.arguments, host.machine()), event.cookie))
+                if link.by_ip is not None:
+                    link.note_address(_address(event, place), number)
+                link.add(uprobe.attach(program, _uprobe(event, place, number if link.by_ip is None else 0)))
+        except BaseException:
+            link.close()
+            raise
+        return link
+    except IndexError:
+        raise AttachError(
+            f"{what}: its map {SPECS} is full; define BPF_USDT_MAX_SPEC_CNT before the include of usdt.bpf.h",
+            errno.E2BIG,
+        ) from None
+    except ObjectError as e:
+        raise AttachError(f"{what}: {e}", errno.EINVAL) from None
+    except OSError as e:
+        if isinstance(e, StinglessError):
+            raise
+        raise AttachError(f"{what}: {event.path}: {e.strerror}", e.errno or errno.ENOENT) from None
+
+
+def _plain(program: LinuxProgram, event: Usdt, places: Sequence[Place]) -> LinkGroup:
+    links: list[LinuxLink] = []
+    try:
+        for place in places:
+            links.append(uprobe.attach(program, _uprobe(event, place, event.cookie)))
+    except BaseException:
+        for link in links:
+            link.close()
+        raise
+    return LinkGroup(event, links)
+
+
+def _uprobe(event: Usdt, place: Place, cookie: int) -> Uprobe:
+    symbol = f"{event.provider}:{event.name}"
+    return Uprobe(event.path, place.offset, False, event.pid, symbol, cookie, place.semaphore)
+
+
+def packed(found: Sequence[Argument], cookie: int) -> bytes:
+    """`struct __bpf_usdt_spec`.  Raises `ObjectError`."""
+    if len(found) > _MAX_ARGUMENTS:
+        raise ObjectError(f"the static probe has {len(found)} arguments; programs take {_MAX_ARGUMENTS}")
+    parts = (
+        _ARGUMENT.pack(
+            a.value & (1 << 64) - 1, a.kind | a.index << 8 | a.scale << 20, a.register, a.signed, 64 - 8 * a.size
+        )
+        for a in found
+    )
+    return _SPEC.pack(b"".join(parts), cookie, len(found))
+
+
+def _address(event: Usdt, place: Place) -> int:
+    """Where the place is in memory."""
+    file = probes(event.path)
+    if file.fixed:
+        return place.address
+    if event.pid <= 0:
+        raise NotSupportedError(
+            f"{event}: a static probe in position-independent code, for all processes", "5.15", "give pid="
+        )
+    wanted = Path(event.path).stat()
+    for line in Path(f"/proc/{event.pid}/maps").read_text().splitlines():
+        span, flags, offset, _, inode, *_ = line.split()
+        start, end = (int(part, 16) for part in span.split("-"))
+        into = place.offset - int(offset, 16)
+        if "x" in flags and int(inode) == wanted.st_ino and 0 <= into < end - start:
+            return start + into
+    raise AttachError(f"{event}: process {event.pid} has not mapped {event.path}", errno.ESRCH)

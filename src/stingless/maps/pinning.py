@@ -1,0 +1,63 @@
+"""Maps that are declared with LIBBPF_PIN_BY_NAME: one for all objects that declare it, under a directory of a bpffs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stingless.errors import LoadError
+from stingless.kernel import Kernel, Map
+from stingless.obj.spec import MapSpec
+from stingless.sizes import MMAPABLE, adapted
+
+DIRECTORY = Path("/sys/fs/bpf")
+_EINVAL = 22
+_COMPARED = ("type", "key_size", "value_size", "max_entries", "flags", "extra")
+
+
+def create_pinned(kernel: Kernel, spec: MapSpec, directory: Path = DIRECTORY) -> Map:
+    """The map that is pinned as `directory`/`spec.name`, or a new one that is then pinned there.
+
+    Raises `LoadError` that lists the differences when the one that is there is unlike `spec`; and what
+    `Kernel.create_map`, `Kernel.open_map` and `Map.pin` raise.
+    """
+    path = directory / spec.name
+    try:
+        return _reused(kernel, spec, path)
+    except FileNotFoundError:
+        pass
+    made = kernel.create_map(spec)
+    try:
+        made.pin(path)
+    except FileExistsError:  # somebody was quicker
+        made.close()
+        return _reused(kernel, spec, path)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _reused(kernel: Kernel, spec: MapSpec, path: Path) -> Map:
+    found = kernel.open_map(path)
+    differing = differences(adapted(spec), found.spec)
+    if differing:
+        found.close()
+        raise LoadError(
+            f"map {spec.name!r}: what is pinned at {path} is unlike it: {'; '.join(differing)}; remove the pin, or pin "
+            "elsewhere",
+            _EINVAL,
+        )
+    return found
+
+
+def differences(asked: MapSpec, there: MapSpec) -> list[str]:
+    """How a map unlike the spec differs, in words: "max_entries is 10, not 20"."""
+    found = []
+    for name in _COMPARED:
+        wanted, has = getattr(asked, name), getattr(there, name)
+        if name == "flags" and asked.initial is not None:
+            has |= MMAPABLE  # a kernel before Linux 5.5 made it without
+        if wanted != has:
+            shown = (has.name, wanted.name) if name == "type" else (has, wanted)
+            found.append(f"{name} is {shown[0]}, not {shown[1]}")
+    return found

@@ -1,0 +1,322 @@
+"""`load()`: a C file, an object file or a spec to programs and maps in a kernel, and what is done with them there."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from stingless._gen.uapi import MapType
+from stingless.errors import ClosedError, UnknownNameError
+from stingless.obj.spec import ObjectSpec, ProgramSpec
+from stingless.origin import caller
+
+if TYPE_CHECKING:
+    from stingless.btf.types import Btf
+    from stingless.events import Event
+    from stingless.kernel import Kernel, Link, Map, Program, ProgramInfo, RunResult
+    from stingless.maps import TypedMap, Variable
+    from stingless.streams import PerfBuffer, RingBuffer, UserRingBuffer
+
+Source = str | Path | bytes | ObjectSpec
+
+
+def open_object(source: str | Path | bytes, *, cflags: Sequence[str] = (), btf: str | Path | None = None) -> ObjectSpec:
+    """The spec of a C file (any name that ends in ".c": it is compiled), an object file, or an object's bytes.  No
+    kernel is asked.  `btf` is a file with the types that `vmlinux.h` is made from; without it, the running kernel's.
+
+    Raises `CompileError`, `ObjectError`, `OSError`.
+    """
+    from stingless.obj.reader import read_object
+
+    if isinstance(source, bytes):
+        return read_object(source)
+    path = Path(source)
+    if path.suffix == ".c":
+        from stingless.compile.plain import compile_file
+
+        return read_object(compile_file(path, cflags, btf))
+    if cflags:
+        raise ValueError(f"cflags are for C files; {path} is an object file already")
+    return read_object(path.read_bytes())
+
+
+def load(
+    source: Source,
+    *,
+    kernel: Kernel | None = None,
+    cflags: Sequence[str] = (),
+    btf: str | Path | Btf | None = None,
+    variables: Mapping[str, Any] | None = None,
+    maps: Mapping[str, Map | TypedMap] | None = None,
+    pin_path: str | Path | None = None,
+    programs: Sequence[str] | None = None,
+    extends: Mapping[str, LoadedProgram | Program] | None = None,
+    count_losses: bool = True,
+) -> Object:
+    """Load programs and maps; nothing is attached yet.
+
+    `source`: as for `open_object`, or a spec (which is copied).  `kernel`: by default the process's own choice.  `btf`:
+    a file, or types, that stand for the kernel's own.  `variables`: values of global variables, also of constants.
+    `maps`: maps to use in place of those that the object declares.  `pin_path`: the directory in a bpffs for maps that
+    are declared with LIBBPF_PIN_BY_NAME: found there or pinned there.  `programs`: which to load; by default all but
+    those whose section's name begins with "?".  `extends`: for programs in `freplace/` sections, the loaded program
+    that each extends.  `count_losses`: failed reserves and outputs of ring buffers are counted by a few instructions
+    that are added to the programs (see `stingless.obj.loss`).
+
+    Raises `CompileError`, `ObjectError`, `VerifierError`, `LoadError`, `PrivilegeError`, `NotSupportedError`,
+    `UnknownNameError`.
+    """
+    from stingless import session
+    from stingless.btf.types import Btf
+    from stingless.maps.base import TypedMap
+
+    types = btf if isinstance(btf, Btf) else None
+    if not isinstance(source, ObjectSpec):
+        file = btf if isinstance(btf, str | Path) else None
+        source = open_object(source, cflags=cflags, btf=file)
+    if types is None and isinstance(btf, str | Path):
+        from stingless.btf.file import read_btf
+
+        types = read_btf(btf)
+    spec = source.copy()
+    for name, value in (variables or {}).items():
+        spec.variables[name].value = value
+    if count_losses:
+        from stingless.cpus import possible_cpus
+        from stingless.obj.loss import count_losses as counted
+
+        spec = counted(spec, possible_cpus())
+    return Object(
+        kernel or session.current().kernel,
+        spec,
+        btf=types,
+        maps={name: map.map if isinstance(map, TypedMap) else map for name, map in (maps or {}).items()},
+        pins=Path(pin_path) if pin_path is not None else None,
+        programs=programs,
+        extends={n: p.program if isinstance(p, LoadedProgram) else p for n, p in (extends or {}).items()},
+    )
+
+
+class LoadedProgram:
+    """A program in the kernel."""
+
+    def __init__(self, owner: Object, program: Program) -> None:
+        self._owner = owner
+        self.program = program
+
+    @property
+    def spec(self) -> ProgramSpec:
+        return self.program.spec
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def fd(self) -> int:
+        return self.program.fd
+
+    @property
+    def info(self) -> ProgramInfo:
+        """What the kernel tells of it: id, tag, translated and machine code, lines, run statistics."""
+        return self.program.info
+
+    def attach(self, event: Event | None = None, **where: Any) -> Link:
+        """Attach it by its section's name.  What that does not say is given by name (`interface=`, `cgroup=`, `pid=`,
+        ...: see `stingless.attach.event_of`), or the whole as an `event`.  The link is the object's too, and is closed
+        with it.
+
+        Raises `AttachError`, `UnknownNameError`, `PrivilegeError`, `NotSupportedError`, and `ValueError` when the
+        section does not say what to attach to.
+        """
+        if event is None:
+            from stingless.attach import event_of
+
+            event = event_of(self.spec, **where)
+        elif where:
+            raise TypeError(f"attach() takes an event or {', '.join(where)}, not both")
+        return self._owner.attach_program(self.program, event)
+
+    def run(self, data: bytes | None = None, ctx: bytes | None = None, repeat: int = 1) -> RunResult:
+        """Run it on a packet and/or a context (BPF_PROG_TEST_RUN).  See `stingless.kernel.Program.run`."""
+        return self.program.run(data, ctx, repeat)
+
+    def pin(self, path: str | Path) -> None:
+        """Keep it under a path of a bpffs, also after this process."""
+        self.program.pin(path)
+
+    def __repr__(self) -> str:
+        return f"<program {self.name!r} {self.spec.type.name} ({self.spec.section})>"
+
+
+class Object:
+    """Loaded programs, maps and variables, and their links; made by `load()`.
+
+    `close()`, or the end of a `with` block, detaches and frees everything; pins stay.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        spec: ObjectSpec,
+        *,
+        btf: Btf | None = None,
+        maps: Mapping[str, Map] | None = None,
+        pins: Path | None = None,
+        programs: Sequence[str] | None = None,
+        extends: Mapping[str, Program] | None = None,
+    ) -> None:
+        from stingless.maps import Variable, open_typed
+        from stingless.obj.loss import LOSS_MAP
+        from stingless.programs import LoadedObject
+
+        self.kernel = kernel
+        self.links: list[Link] = []
+        self._streams: list[RingBuffer | PerfBuffer | UserRingBuffer] = []
+        self._closed = True  # until there is something to close
+        self._made_at = caller()
+        if programs is not None:
+            spec = _only(spec, programs)
+        names = [name for name, program in spec.programs.items() if program.autoload]
+        targets = extends or {}
+        self._loaded = LoadedObject(kernel, spec, btf=btf, maps=maps, pins=pins)
+        self._closed = False
+        try:
+            self.programs: Mapping[str, LoadedProgram] = {
+                name: LoadedProgram(self, self._loaded.program(name, target=targets.get(name))) for name in names
+            }
+            self._loaded.fill()
+            self.maps: Mapping[str, TypedMap] = {
+                name: open_typed(map) for name, map in self._loaded.maps.items() if name != LOSS_MAP
+            }
+            self.variables: Mapping[str, Variable] = {
+                name: Variable(self._loaded.maps[v.map], v)
+                for name, v in self.spec.variable_specs.items()
+                if v.map in self._loaded.maps
+            }
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def spec(self) -> ObjectSpec:
+        """What was loaded: with relocations applied and externs filled in."""
+        return self._loaded.spec
+
+    def attach_program(self, program: Program, event: Event) -> Link:
+        """Attach one of the object's programs to an event; the object closes the link."""
+        if self._closed:
+            raise ClosedError("the object is closed")
+        link = self.kernel.attach(program, event)
+        self.links.append(link)
+        return link
+
+    def attach(self) -> list[Link]:
+        """Attach every program whose section's name says to what, and register struct_ops; the new links.  If one
+        fails, the others of this call are detached."""
+        from stingless.attach import NotBySectionError, event_of
+
+        before = len(self.links)
+        try:
+            for program in self.programs.values():
+                with contextlib.suppress(NotBySectionError):
+                    self.attach_program(program.program, event_of(program.spec))
+            for name, map in self._loaded.maps.items():
+                if map.spec.type is MapType.STRUCT_OPS:
+                    self.attach_struct_ops(name)
+        except BaseException:
+            for link in self.links[before:]:
+                link.close()
+            del self.links[before:]
+            raise
+        return self.links[before:]
+
+    def attach_struct_ops(self, name: str) -> Link:
+        """Register what the STRUCT_OPS map of that name implements; closing the link takes it back.
+
+        Raises `UnknownNameError`, `AttachError`, `PrivilegeError`, `NotSupportedError`.
+        """
+        map = self._map(name)
+        programs = {name: program.program for name, program in self.programs.items()}
+        link = self.kernel.attach_struct_ops(map, programs)
+        self.links.append(link)
+        return link
+
+    def ring_buffer(self, name: str, type: Any = None, *, gaps: bool = False) -> RingBuffer:
+        """The records of a RINGBUF map, with what was lost.  `type`, `gaps`: see `stingless.streams.RingBuffer`.  The
+        object closes it."""
+        from stingless.streams import RingBuffer
+        from stingless.streams.losses import counter
+
+        losses = counter(self._loaded.maps, name)
+        ring: RingBuffer = RingBuffer(self._map(name), type=type, btf=self.spec.btf, gaps=gaps, losses=losses)
+        self._streams.append(ring)
+        return ring
+
+    def perf_buffer(self, name: str, type: Any = None, *, gaps: bool = False, **options: Any) -> PerfBuffer:
+        """The records of a PERF_EVENT_ARRAY map.  `options`: see `stingless.streams.PerfBuffer`.  The object closes
+        it."""
+        from stingless.streams import PerfBuffer
+
+        buffer: PerfBuffer = PerfBuffer(self._map(name), type=type, btf=self.spec.btf, gaps=gaps, **options)
+        self._streams.append(buffer)
+        return buffer
+
+    def user_ring_buffer(self, name: str, type: Any = None) -> UserRingBuffer:
+        """The writer of a USER_RINGBUF map (Linux 6.1).  The object closes it."""
+        from stingless.streams import UserRingBuffer
+
+        ring = UserRingBuffer(self._map(name), type=type, btf=self.spec.btf)
+        self._streams.append(ring)
+        return ring
+
+    def _map(self, name: str) -> Map:
+        if self._closed:
+            raise ClosedError("the object is closed")
+        if name not in self._loaded.maps:
+            raise UnknownNameError("map", name, self._loaded.maps)
+        return self._loaded.maps[name]
+
+    def close(self) -> None:
+        """Detach and free everything.  Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.ExitStack() as stack:  # every one is closed, also after a failure
+            stack.callback(self._loaded.close)
+            for open in (*self._streams, *self.links):
+                stack.callback(open.close)
+        self.links.clear()
+        self._streams.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            what = f"{self!r} was never closed; it was made at {self._made_at}"
+            warnings.warn(what, ResourceWarning, stacklevel=2, source=self)
+            self.close()
+
+    def __iter__(self) -> Iterator[LoadedProgram]:
+        return iter(self.programs.values())
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return "<Object, closed>"
+        return f"<Object programs=[{', '.join(self.programs)}] maps=[{', '.join(self.maps)}] on {self.kernel.name}>"
+
+
+def _only(spec: ObjectSpec, names: Sequence[str]) -> ObjectSpec:
+    """The object with those programs, and no others, to be loaded."""
+    for name in names:
+        if name not in spec.programs:
+            raise UnknownNameError("program", name, spec.programs)
+    return replace(spec, programs={n: replace(p, autoload=n in names) for n, p in spec.programs.items()})

@@ -1,0 +1,58 @@
+"""Failed reserves and outputs of ring buffers, as the programs counted them (see `stingless.obj.loss`)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+from stingless.errors import NotSupportedError
+from stingless.kernel import Map
+from stingless.obj.loss import LOSS_MAP, SLOT, UNKNOWN, rows
+
+
+class LossCounter:
+    """The counters of one ring buffer: one for each CPU."""
+
+    def __init__(self, map: Map, ring: str, names: tuple[str, ...]) -> None:
+        """`names`: of the rows of `map`.  Raises `ValueError` when `ring` is not among them."""
+        self._map = map
+        self._row = names.index(ring)
+        self._unknown = names.index(UNKNOWN)
+        self._slots = map.spec.value_size // SLOT // len(names)
+        self._words: memoryview | None = None
+
+    def open(self) -> None:
+        """Count from now on."""
+        with contextlib.suppress(NotSupportedError):  # it is read by system calls then
+            self._words = self._map.memory().cast("B").cast("Q")
+        self._start = self._read(self._row), self._read(self._unknown)
+
+    def _read(self, row: int) -> list[int]:
+        words = self._words
+        if words is None:
+            words = memoryview(self._map.lookup(bytes(4)) or b"").cast("Q")
+        step, width = SLOT // 8, self._slots * SLOT // 8
+        return words[row * width : (row + 1) * width : step].tolist()
+
+    def by_cpu(self) -> dict[int, int]:
+        """Since `open()`: CPU -> lost records."""
+        now = self._read(self._row)
+        return {cpu: n - self._start[0][cpu] for cpu, n in enumerate(now) if n != self._start[0][cpu]}
+
+    def unassigned(self) -> int:
+        """Failures since `open()` that cannot be assigned to a ring buffer."""
+        return sum(self._read(self._unknown)) - sum(self._start[1])
+
+    def close(self) -> None:
+        if self._words is not None:
+            self._words.release()
+            self._words = None
+
+
+def counter(maps: Mapping[str, Map], ring: str) -> LossCounter | None:
+    """The counter of the ring buffer `ring` of an object's maps, if its programs count."""
+    found = maps.get(LOSS_MAP)
+    if found is None:
+        return None
+    names = rows({name: map.spec for name, map in maps.items()})
+    return LossCounter(found, ring, names) if ring in names else None

@@ -1,0 +1,21 @@
+"""What a stream has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Since the stream was opened: `records` and their `bytes` taken from the ring; `lost` records that found no room,
+    `lost_by_cpu` those of a known CPU, or None when nobody counts them (a ring buffer of Linux whose programs were not
+    loaded with `count_losses`); `unassigned` failures of the same programs of which it is not known for which ring
+    they were; `wakeups` after a wait."""
+
+    records: int
+    bytes: int
+    lost: int | None
+    lost_by_cpu: Mapping[int, int] = field(default_factory=dict)
+    unassigned: int = 0
+    wakeups: int = 0
