@@ -1,8 +1,10 @@
-"""Which objects load: libbpf's verdict and ours for each, on this host and in a guest.
+"""Which objects load: libbpf's verdict and ours for each, on this host and in guests.
 
-    python -m benchmarks.objects [-k KERNEL] [-o TABLE.md] FILE|DIRECTORY...
+    python -m benchmarks.objects [-k KERNEL]... [--no-host] [-o TABLE.md] FILE|DIRECTORY...
 
-Nothing is attached.  libbpf is the one that `benchmarks.peers` finds.
+Prints counts for each directory of objects, and what only one of the two loads; -o writes a file that also has the
+reasons of all that was refused, and a row for each object.  Nothing is attached.  libbpf is the one that
+`benchmarks.peers` finds.
 """
 
 from __future__ import annotations
@@ -10,42 +12,27 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks import object_table
 from benchmarks.measure import BenchmarkError
+from benchmarks.object_table import Verdict, Verdicts
 from benchmarks.peers import build, libbpf_version
 from stingless._gen.uapi import MapType
 from stingless.obj.spec import ObjectSpec
 from tests.vm.guest import GuestError
 from tests.vm.missing import explain_missing
-from tests.vm.run import run_guest
+from tests.vm.run import GuestTimeoutError, run_guest
 
 _T = MapType
 _SIZED = (_T.HASH, _T.ARRAY, _T.PERCPU_HASH, _T.PERCPU_ARRAY, _T.LRU_HASH, _T.STACK_TRACE)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Of one loader on one object: of the whole ("ok" or the reason), and of each program loaded without the others."""
-
-    whole: str
-    programs: dict[str, str]
-
-    @property
-    def loaded(self) -> set[str]:
-        return {name for name, verdict in self.programs.items() if verdict == "ok"}
-
-
-Verdicts = dict[str, tuple[Verdict, Verdict]]
-"""Object -> (libbpf's verdict, ours)."""
 
 
 def objects_in(places: Iterable[str]) -> list[Path]:
@@ -59,9 +46,10 @@ def objects_in(places: Iterable[str]) -> list[Path]:
     return [path.resolve() for path in found]
 
 
-def verdicts(peer: Path, paths: Sequence[Path]) -> Verdicts:
+def verdicts(peer: Path, paths: Iterable[Path]) -> Iterator[tuple[str, tuple[Verdict, Verdict]]]:
     """Ask both, here."""
-    return {str(path): (_libbpf(peer, path), _ours(path)) for path in paths}
+    for path in paths:
+        yield str(path), (_libbpf(peer, path), _ours(path))
 
 
 def _libbpf(peer: Path, path: Path) -> Verdict:
@@ -94,7 +82,12 @@ def _ours(path: Path) -> Verdict:
         spec = _with_sizes(open_object(path))
     except ValueError:  # which the verdict on the whole tells
         return Verdict(whole, {})
-    return Verdict(whole, {name: attempt(spec, programs=[name]) for name in spec.programs})
+    together = whole == "ok" or (len(spec.programs) > 1 and attempt(spec) == "ok")  # then each loads by itself
+    alone = {
+        name: "ok" if together and program.autoload else attempt(spec, programs=[name])
+        for name, program in spec.programs.items()
+    }
+    return Verdict(whole, alone)
 
 
 def _with_sizes(spec: ObjectSpec) -> ObjectSpec:
@@ -109,99 +102,67 @@ def _with_sizes(spec: ObjectSpec) -> ObjectSpec:
     return replace(spec, maps=sized)
 
 
-def in_guest(kernel: str, peer: Path, paths: Sequence[Path]) -> Verdicts:
-    """Ask both in a guest.  Raises `BenchmarkError`."""
+def in_guest(kernel: str, peer: Path, paths: Sequence[Path], timeout: float) -> dict[str, tuple[Verdict, Verdict]]:
+    """Ask both in a guest; without those it did not come to in time.  Raises `BenchmarkError`."""
     if (reason := explain_missing(kernel)) is not None:
         raise BenchmarkError(reason)
     environment = {"PYTHONPATH": path} if (path := os.environ.get("PYTHONPATH")) else {}
     argv = [sys.executable, "-m", "benchmarks.objects", "--here", str(peer), *map(str, paths)]
+    answered = bytearray()
+    here = Path(__file__).parent.parent
     try:
-        done = run_guest(kernel, argv, cwd=Path(__file__).parent.parent, env=environment, timeout=1800)
+        done = run_guest(kernel, argv, cwd=here, env=environment, timeout=timeout, on_stdout=answered.extend)
+    except GuestTimeoutError:
+        print(f"{kernel}: no end after {timeout:g} s", file=sys.stderr)
     except GuestError as error:
         raise BenchmarkError(str(error)) from error
-    if done.returncode:
-        raise BenchmarkError(f"in the guest: {done.stderr.strip()}")
-    answer = json.loads(done.stdout)
-    return {path: (Verdict(**theirs), Verdict(**ours)) for path, (theirs, ours) in answer.items()}
+    else:
+        if done.returncode:
+            raise BenchmarkError(f"in the guest: {done.stderr.strip()}")
+    rows = [json.loads(line) for line in bytes(answered).splitlines(keepends=True) if line.endswith(b"\n")]
+    return {path: (Verdict(**theirs), Verdict(**ours)) for path, theirs, ours in rows}
 
 
-def show(columns: dict[str, Verdicts]) -> str:
-    """A table of all: for each loader the verdict on the whole object and how many of its programs load by themselves;
-    what only one of them loads; and the sums."""
-    heads = [f"{who} on {where}" for where in columns for who in ("libbpf", "stingless")]
-    lines = [f"| object | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for path in next(iter(columns.values())):
-        cells = [_cell(verdict) for found in columns.values() for verdict in found[path]]
-        lines.append(f"| {_name(path)} | {' | '.join(cells)} |")
-    for where, found in columns.items():
-        lines += ["", *_differences(where, found)]
-    return "\n".join(lines)
-
-
-def _differences(where: str, found: Verdicts) -> list[str]:
-    kinds = Counter((theirs.whole == "ok", ours.whole == "ok") for theirs, ours in found.values())
-    shared = sum(len(theirs.loaded & ours.loaded) for theirs, ours in found.values())
-    only_theirs = [line for path, (theirs, ours) in found.items() for line in _beyond(path, theirs, ours)]
-    only_ours = [line for path, (theirs, ours) in found.items() for line in _beyond(path, ours, theirs)]
-    by_theirs, by_ours = (
-        sum(len(one.loaded - other.loaded) for one, other in pairs)
-        for pairs in (found.values(), [(ours, theirs) for theirs, ours in found.values()])
-    )
-    return [
-        f"{where}: {len(found)} objects; as a whole both load {kinds[True, True]}, "
-        f"only stingless {kinds[False, True]}, only libbpf {kinds[True, False]}, neither {kinds[False, False]}.  "
-        f"Programs by themselves: both load {shared}, only stingless {by_ours}, only libbpf {by_theirs}.",
-        "",
-        *(f"- only libbpf: {line}" for line in only_theirs),
-        *(f"- only stingless: {line}" for line in only_ours),
-    ]
-
-
-def _beyond(path: str, one: Verdict, other: Verdict) -> list[str]:
-    """What the other loader says of what the one loads beyond it; equal reasons together."""
-    reasons: dict[str, list[str]] = {}
-    for name in sorted(one.loaded - other.loaded):
-        reasons.setdefault(_short(other.programs.get(name, other.whole)), []).append(name)
-    return [f"{_name(path)} {', '.join(names)}: {reason}" for reason, names in reasons.items()]
-
-
-def _name(path: str) -> str:
-    return f"{Path(path).parent.name}/{Path(path).name}"
-
-
-def _cell(verdict: Verdict) -> str:
-    return f"{_short(verdict.whole)} ({len(verdict.loaded)} of {len(verdict.programs)})"
-
-
-def _short(verdict: str) -> str:
-    return re.sub(r"\s+", " ", verdict).replace("|", "\\|")[:120]
+def _with_progress(found: Iterable[tuple[str, tuple[Verdict, Verdict]]], count: int) -> Iterator[Any]:
+    """The same, counted on a terminal."""
+    for number, row in enumerate(found, 1):
+        if sys.stderr.isatty():
+            print(f"\r{number} of {count}", end="" if number < count else "\n", file=sys.stderr, flush=True)
+        yield row
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.objects", description=__doc__.splitlines()[0])
     parser.add_argument("places", nargs="+", metavar="FILE|DIRECTORY")
-    parser.add_argument("-k", "--kernel", action="append", default=[], help="also in a guest with this kernel")
-    parser.add_argument("-o", "--output", type=Path, help="write the table there instead of to standard output")
+    parser.add_argument("-k", "--kernel", action="append", default=[], help="in a guest with this kernel")
+    parser.add_argument("--no-host", action="store_true", help="in the guests only")
+    parser.add_argument("--timeout", type=float, default=3600, help="for each guest, in seconds")
+    parser.add_argument("-o", "--output", type=Path, help="write a file with the reasons and a row for each object")
     parser.add_argument("--here", type=Path, help=argparse.SUPPRESS)  # in the guest: the peer's program; answers JSON
     options = parser.parse_args()
     paths = objects_in(options.places)
     if options.here:
-        found = verdicts(options.here, paths)
-        print(json.dumps({path: [asdict(verdict) for verdict in both] for path, both in found.items()}))
+        for path, both in verdicts(options.here, paths):
+            print(json.dumps([path, *map(asdict, both)]), flush=True)
         return
+    columns: dict[str, Verdicts] = {}
+    start = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         try:
             peer = build("load_object", Path(directory))
-            columns = {f"Linux {os.uname().release.split('-')[0]}": verdicts(peer, paths)}
+            if not options.no_host:
+                found = dict(_with_progress(verdicts(peer, paths), len(paths)))
+                columns[f"Linux {os.uname().release.split('-')[0]}"] = found
             for kernel in options.kernel:
-                columns[f"guest {kernel}"] = in_guest(kernel, peer, paths)
+                columns[f"guest {kernel}"] = in_guest(kernel, peer, paths, options.timeout)
         except BenchmarkError as error:
             sys.exit(str(error))
-    text = f"libbpf {libbpf_version()}\n\n{show(columns)}\n"
+    head = f"libbpf {libbpf_version()}; {len(paths)} objects in {time.monotonic() - start:.0f} s"
+    said = [head, object_table.summary(columns), object_table.differences(columns)]
+    print("\n\n".join(said))
     if options.output:
-        options.output.write_text(text)
-    else:
-        print(text)
+        said += [object_table.reasons(columns), object_table.objects(columns)]
+        options.output.write_text("\n\n".join(said) + "\n")
 
 
 if __name__ == "__main__":

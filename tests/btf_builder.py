@@ -12,7 +12,7 @@ EMPTY = struct.pack("<HBBIIIII", MAGIC, 1, 0, 24, 0, 0, 0, 1) + b"\0"
 
 
 class BtfBuilder:
-    """Every method adds a type and gives its id."""
+    """Every method but the last two adds a type and gives its id."""
 
     def __init__(self) -> None:
         self._edit = BtfEdit(Btf(EMPTY))
@@ -20,7 +20,7 @@ class BtfBuilder:
     def _add(self, kind: Kind, name: str, last: int, vlen: int = 0, rest: Sequence[int] = ()) -> int:
         return self._edit.add(self._edit.string(name), kind << 24 | vlen, last, *rest)
 
-    def int(self, name: str, size: int, encoding: int = 0) -> int:
+    def integer(self, name: str, size: int, encoding: int = 0) -> int:
         """`encoding`: 1 signed, 2 char, 4 bool."""
         return self._add(Kind.INT, name, size, 0, [encoding << 24 | size * 8])
 
@@ -51,6 +51,10 @@ class BtfBuilder:
 
     def typedef(self, name: str, of: int) -> int:
         return self._add(Kind.TYPEDEF, name, of)
+
+    def string(self, text: str) -> int:
+        """Not a type: the text's offset in the strings."""
+        return self._edit.string(text)
 
     def btf(self) -> Btf:
         return self._edit.btf()

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from stingless.btf.core import Relocator
 from stingless.btf.core_patch import POISON, apply
 from stingless.btf.kernel import kernel_btf
 from stingless.btf.types import Btf
-from stingless.obj.btf_ext import Records
 from stingless.obj.elf import parse_elf
+from stingless.obj.spec import CoreRelocation
 
 _SECTION = re.compile(r"libbpf: sec '(.+)': found \d+ CO-RE relocations")
 _PATCHED = re.compile(
@@ -106,6 +107,19 @@ def _parse(log: str) -> Verdicts:
     return found
 
 
+def _records(btf: Btf, ext: bytes) -> Iterator[tuple[str, list[CoreRelocation]]]:
+    """The CO-RE records of `.BTF.ext` by section, in the order in which libbpf counts them."""
+    if len(ext) < 32:
+        return
+    (header, at, length) = (struct.unpack_from(f"{btf.order}I", ext, where)[0] for where in (4, 24, 28))
+    at, end = header + at + 4, header + at + length
+    while at < end:
+        section, count = struct.unpack_from(f"{btf.order}II", ext, at)
+        rows = struct.iter_unpack(f"{btf.order}IIII", ext[at + 8 : at + 8 + 16 * count])
+        yield btf.string(section), [CoreRelocation(place // 8, t, btf.string(text), k) for place, t, text, k in rows]
+        at += 8 + 16 * count
+
+
 def our_verdicts(data: bytes, target: Btf | None = None) -> Verdicts:
     elf = parse_elf(data)
     section = elf.section(".BTF")
@@ -114,7 +128,7 @@ def our_verdicts(data: bytes, target: Btf | None = None) -> Verdicts:
     btf, ext = Btf(section.data), elf.section(".BTF.ext")
     relocator = Relocator(btf, target or kernel_btf())
     found: Verdicts = {}
-    for name, records in Records(btf, ext.data if ext else b"").core.items():
+    for name, records in _records(btf, ext.data if ext else b""):
         text = elf.section(name)
         assert text is not None
         code = bytearray(text.data)

@@ -71,6 +71,11 @@ class RunChecks:
 
     # The deck
 
+    def test_an_object_with_typed_records(self) -> None:
+        done = self.run(DECK.parent / "objects/opens.py", "cat", "/etc/hostname")
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"^ *\d+ cat +/etc/hostname$", done.stdout, re.M), done.stdout
+
     @pytest.mark.parametrize("script", ["hello.py", "auto_attach.py", "pipeline.py"])
     def test_lines_for_each_process(self, script: str) -> None:
         done = self.run(DECK / script, *LOOP)

@@ -3,6 +3,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,30 +52,45 @@ static void set_sizes(struct bpf_object *object)
 	}
 }
 
-/* A line "NAME<tab>verdict" for each program, loaded without the others. */
+static bool loads_together(const char *path)
+{
+	struct bpf_object *object = bpf_object__open_file(path, NULL);
+	if (!object)
+		return false;
+	set_sizes(object);
+	int error = bpf_object__load(object);
+	bpf_object__close(object);
+	return !error;
+}
+
+/* A line "NAME<tab>verdict" for each program, loaded without the others; what loads with them is not tried again. */
 static int programs(const char *path)
 {
+	bool together = loads_together(path);
 	for (int wanted = 0;; wanted++) {
 		struct bpf_object *object = bpf_object__open_file(path, NULL);
 		struct bpf_program *program;
 		char name[256] = "";
+		bool known = false;
 		int at = 0;
 		if (!object) {
 			printf("\t%s: %s", strerror(errno), last[0] ? last : "\n");
 			return 0;
 		}
+		last[0] = 0;
 		bpf_object__for_each_program(program, object) {
-			bpf_program__set_autoload(program, at == wanted);
-			if (at++ == wanted)
+			if (at == wanted) {
+				known = together && bpf_program__autoload(program);
 				snprintf(name, sizeof(name), "%s", bpf_program__name(program));
+			}
+			bpf_program__set_autoload(program, at++ == wanted);
 		}
 		if (wanted >= at) {
 			bpf_object__close(object);
 			return 0;
 		}
 		set_sizes(object);
-		last[0] = 0;
-		int error = bpf_object__load(object);
+		int error = known ? 0 : bpf_object__load(object);
 		printf("%s\t", name);
 		if (error)
 			printf("%s: %s", strerror(-error), last[0] ? last : "\n");

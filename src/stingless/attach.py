@@ -177,6 +177,17 @@ def _tracing(asked: _Asked, *, cookie: int = 0) -> Event:
     return events.Tracing(cookie)
 
 
+@_for("fentry.multi", "fentry.multi.s", "fexit.multi", "fexit.multi.s", "fsession.multi", "fsession.multi.s")
+def _tracing_multi(
+    asked: _Asked, *, functions: Iterable[str] | str = (), pattern: str = "", cookies: Iterable[int] = ()
+) -> Event:
+    names = (functions,) if isinstance(functions, str) else tuple(functions)
+    names = names or tuple(filter(None, (pattern or asked.target,)))
+    if not names:
+        raise asked.missing("pattern", f"{asked.head}/tcp_*", "the pattern or the functions")
+    return events.TracingMulti(names, tuple(cookies))
+
+
 @_for("freplace")
 def _freplace(asked: _Asked, *, program: HasFd | int = 0, function: str = "") -> Event:
     return events.Freplace(_fd(program), function)
@@ -458,10 +469,7 @@ _NOT_ATTACHED_SECTIONS = {
     "struct_ops": _NOT_ATTACHED[ProgramType.STRUCT_OPS],
     "struct_ops.s": _NOT_ATTACHED[ProgramType.STRUCT_OPS],
     "action": _NOT_ATTACHED[ProgramType.SCHED_ACT],
-} | dict.fromkeys(
-    (f"{kind}.multi{s}" for kind in ("fentry", "fexit", "fsession") for s in ("", ".s")),
-    "stingless attaches fentry and its kin to one function each; for many at once take kprobe.multi",
-)
+}
 
 
 def _plus(asked: _Asked, text: str) -> tuple[str, int]:

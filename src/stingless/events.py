@@ -143,6 +143,18 @@ class Tracing:
 
 
 @dataclass(frozen=True)
+class TracingMulti:
+    """Entry, exit or both (as the program's attach type says) of many kernel functions in one link.  `functions` and
+    `cookies` as in `KprobeMulti`."""
+
+    functions: tuple[str, ...]
+    cookies: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"tracing.multi:{_listed(self.functions)}"
+
+
+@dataclass(frozen=True)
 class Freplace:
     """A function of another loaded program, which the program takes the place of.  `program` is that program's file
     descriptor; 0 and "" mean the ones that the program was loaded for."""
@@ -308,6 +320,7 @@ Event = (
     | RawTracepoint
     | PerfEvent
     | Tracing
+    | TracingMulti
     | Freplace
     | Iter
     | Xdp

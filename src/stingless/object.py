@@ -211,8 +211,11 @@ class Object:
         """Attach one of the object's programs to an event; the object closes the link."""
         if self._closed:
             raise ClosedError("the object is closed")
+        from stingless import session
+
         link = self.kernel.attach(program, event)
         self.links.append(link)
+        session.attached(self.kernel)
         return link
 
     def attach(self) -> list[Link]:

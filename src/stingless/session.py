@@ -10,13 +10,24 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
+from typing import Protocol
 
 from stingless.choice import choose_kernel
 from stingless.kernel import Command, Kernel
 
 _QUIET = 0.15  # seconds without a new record after the command's end that count as "all is read"
+_READING = 2.0  # seconds that a stream may take to read on what is there
 _PATIENCE = 1.0  # seconds after the last attachment after which the script is taken to have attached all it wants
+
+
+class Stream(Protocol):
+    """A stream of events that the script reads."""
+
+    @property
+    def unread(self) -> bool:
+        """Whether there are events that the script has not had.  Asked by another thread."""
 
 
 class Session:
@@ -35,6 +46,7 @@ class Session:
         self._lock = threading.Lock()
         self._last_record = 0.0
         self._last_attach = 0.0
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
 
     def attached(self) -> None:
         """A probe was attached.  A script that then never waits for events gets its command after a second."""
@@ -70,9 +82,16 @@ class Session:
         if self.error is None:
             self.status = command.wait()
             ended = time.monotonic()
-            while time.monotonic() - max(ended, self._last_record) < _QUIET:
+            while time.monotonic() - max(ended, self._last_record) < (_READING if self._unread() else _QUIET):
                 time.sleep(_QUIET / 3)
         self._on_end()
+
+    def reads(self, stream: Stream) -> None:
+        """The script has opened a stream: it gets the time to read what is in it."""
+        self._streams.add(stream)
+
+    def _unread(self) -> bool:
+        return any(stream.unread for stream in list(self._streams))
 
     def record_seen(self) -> None:
         """A reader got a record, so there may be more."""
@@ -98,3 +117,27 @@ def start(session: Session) -> None:
     """Make `session` the process's own."""
     global _current
     _current = session
+
+
+def attached(kernel: Kernel) -> None:
+    """A program was attached on `kernel`: the process's session, if that is its kernel, hears of it."""
+    if _current is not None and _current.kernel is kernel:
+        _current.attached()
+
+
+def opened(stream: Stream) -> None:
+    """A stream was opened: the process's session, if there is one, hears of it."""
+    if _current is not None:
+        _current.reads(stream)
+
+
+def waiting() -> None:
+    """Somebody is about to wait for events: the process's session, if there is one, hears of it."""
+    if _current is not None:
+        _current.waiting()
+
+
+def record_seen() -> None:
+    """Events came: the process's session, if there is one, hears of it."""
+    if _current is not None:
+        _current.record_seen()

@@ -38,6 +38,11 @@ def has(name: str) -> bool:
     return bool(attach_type_known(name))
 
 
+def has_fprobe() -> bool:
+    """CONFIG_FPROBE, which kprobe.multi is made of and a distribution may leave out."""
+    return any(line.split()[2] == "register_fprobe_ips" for line in Path("/proc/kallsyms").read_text().splitlines())
+
+
 def has_cookies() -> bool:
     helpers = kernel_btf().find("bpf_func_id", Kind.ENUM)
     assert helpers is not None
@@ -108,7 +113,7 @@ def test_cookies(kernel: LinuxKernel) -> None:
 
 
 def test_kprobe_multi(kernel: LinuxKernel) -> None:
-    if not has("BPF_TRACE_KPROBE_MULTI"):
+    if not has("BPF_TRACE_KPROBE_MULTI") or not has_fprobe():
         with pytest.raises(StinglessError, match=r"5\.18"):
             Hooks(kernel, f'SEC("kprobe.multi/vfs_unlink") int prog(void *ctx) {COUNT}').attach()
         return
@@ -144,7 +149,7 @@ def test_kprobe_multi(kernel: LinuxKernel) -> None:
 
 def test_kprobe_session(kernel: LinuxKernel) -> None:
     text = f'SEC("kprobe.session/vfs_unlink") int prog(void *ctx) {COUNT}'
-    if not has("BPF_TRACE_KPROBE_SESSION"):
+    if not has("BPF_TRACE_KPROBE_SESSION") or not has_fprobe():
         with pytest.raises(StinglessError, match=r"6\.10"):
             Hooks(kernel, text).attach()
         return
@@ -291,7 +296,7 @@ def test_freplace(kernel: LinuxKernel) -> None:
     with other.attach("mine", program=second):
         assert (second.run(bytes(64)).retval, target.run(bytes(64)).retval) == (7, 1)
     assert second.run(bytes(64)).retval == 1
-    with pytest.raises(UnknownNameError, match="nearest: .*verdict"):
+    with pytest.raises(UnknownNameError, match=r"nearest: .*verdict"):
         other.attach("mine", program=second, function="verdct")
 
 
@@ -319,3 +324,24 @@ def test_links_of_perf_events(kernel: LinuxKernel) -> None:
             with pytest.raises(NotSupportedError):
                 link.id  # noqa: B018
     assert perf_link.bpf_links() is has("BPF_PERF_EVENT")
+
+
+def test_fentry_of_many(kernel: LinuxKernel) -> None:
+    text = f"""
+    SEC("fentry.multi/vfs_unlin*") int prog(void *ctx) {COUNT}
+    SEC("fexit.multi/vfs_unlink") int left(void *ctx) {{ if (MINE()) last += bpf_get_attach_cookie(ctx); return 0; }}
+    """
+    if not has("BPF_TRACE_FENTRY_MULTI"):
+        with pytest.raises(StinglessError, match=r"7\.2"):
+            Hooks(kernel, text).attach()
+        return
+    hooks = Hooks(kernel, text)
+    with hooks.attach() as link:
+        unlink_in_tmpfs()
+        assert hooks.hits == 1
+        assert link.info.type is LinkType.TRACING_MULTI
+    with hooks.attach("left", functions=["vfs_unlink", "vfs_rmdir"], cookies=[5, 70]):
+        unlink_in_tmpfs()
+        assert hooks.last == 5
+    unlink_in_tmpfs()
+    assert (hooks.hits, hooks.last) == (1, 5)

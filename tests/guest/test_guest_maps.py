@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 from tests.kernel.test_contract_maps_linux import TestLinuxMaps as TestLinuxMaps
-from tests.kernel.test_maps_pins import *
-from tests.kernel.test_maps_types import *
+from tests.kernel.test_maps_pins import *  # noqa: F403
+from tests.kernel.test_maps_types import *  # noqa: F403

@@ -144,7 +144,7 @@ def test_kprobes_that_this_kernel_lacks(kernel: LinuxKernel) -> None:
     )
     with pytest.raises(AttachError, match="built without kprobes"):
         hooks.attach("one")
-    with pytest.raises(NotSupportedError, match=r"kprobe\.multi links is not supported here .*5\.18"):
+    with pytest.raises(NotSupportedError, match=r"a kprobe\.multi link is not supported here .*5\.18"):
         hooks.attach("many")
 
 

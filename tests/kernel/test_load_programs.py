@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,6 +174,31 @@ def test_open_by_id(kernel: LinuxKernel) -> None:
     assert other.run(bytes(64)).retval == 3
     with pytest.raises(FileNotFoundError):
         kernel.open_program(0x7FFFFFFF)
+
+
+def test_pin(tmp_path: Path) -> None:
+    directory = tmp_path / "bpffs"
+    directory.mkdir()
+    if subprocess.run(["mount", "-t", "bpf", "bpf", directory], check=False, capture_output=True).returncode:
+        pytest.skip("no bpffs can be mounted")
+    try:
+        with LinuxKernel() as first:
+            loaded = Loaded(first, compiled(INFORMED, BARE))
+            program = loaded.programs["informed"]
+            program.pin(directory / "p")
+            loaded.maps["counts"].pin(directory / "m")
+            tag = program.info.tag
+            with pytest.raises(FileExistsError):
+                program.pin(directory / "p")
+            with pytest.raises(FileNotFoundError):
+                program.pin(directory / "absent" / "p")
+        with LinuxKernel() as second:
+            again = second.open_program(directory / "p")
+            assert (again.info.tag, again.run(bytes(64)).retval) == (tag, 3)
+            with pytest.raises(LoadError, match="is not a program"):
+                second.open_program(directory / "m")
+    finally:
+        subprocess.run(["umount", directory], check=True)
 
 
 def test_context_of_xdp(kernel: LinuxKernel) -> None:

@@ -69,7 +69,7 @@ def test_a_program_in_no_struct(kernel: LinuxKernel) -> None:
 def layouts() -> tuple[MapSpec, BtfBuilder, int]:
     """An object's struct, and the kernel's of that name with its members elsewhere."""
     mine = BtfBuilder()
-    number, char = mine.int("int", 4, 1), mine.int("char", 1)
+    number, char = mine.integer("int", 4, 1), mine.integer("char", 1)
     function = mine.pointer(mine.proto(0))
     own = mine.struct("ops", 32, [("run", function, 0), ("name", mine.array(char, 8), 8), ("flags", number, 16),
                                   ("extra", number, 20), ("data", mine.pointer(0), 24)])  # fmt: skip
@@ -77,7 +77,7 @@ def layouts() -> tuple[MapSpec, BtfBuilder, int]:
     ops = StructOpsSpec("ops", (("run", "p"),))
     spec = MapSpec("m", MapType.STRUCT_OPS, 4, 32, 1, 0, 0, own, initial=content, struct_ops=ops, btf=mine.btf())
     theirs = BtfBuilder()
-    number, char = theirs.int("int", 4, 1), theirs.int("char", 1)
+    number, char = theirs.integer("int", 4, 1), theirs.integer("char", 1)
     function = theirs.pointer(theirs.proto(0))
     other = theirs.struct("ops", 40, [("flags", number, 4), ("name", theirs.array(char, 8), 8), ("run", function, 24),
                                       ("data", function, 32)])  # fmt: skip
@@ -104,7 +104,7 @@ def test_members_that_do_not_fit() -> None:
     with pytest.raises(ObjectError, match=r"'data'.*pointer"):
         struct_bytes(pointing, btf, btf.type(other), {"p": 9})
     wider = BtfBuilder()
-    wide = wider.struct("ops", 16, [("flags", wider.int("long", 8), 0), ("run", wider.pointer(0), 8)])
+    wide = wider.struct("ops", 16, [("flags", wider.integer("long", 8), 0), ("run", wider.pointer(0), 8)])
     bare = replace(spec, initial=bytes(16) + spec.initial[16:])
     with pytest.raises(ObjectError, match=r"'flags'.*4 bytes.*8"):
         struct_bytes(bare, wider.btf(), wider.btf().type(wide), {"p": 9})

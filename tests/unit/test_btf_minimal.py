@@ -49,6 +49,17 @@ def test_only_what_is_needed_is_in_it() -> None:
     assert sorted(t.kind for t in small) == [Kind.INT, Kind.PTR, Kind.STRUCT, Kind.STRUCT, Kind.UNION, Kind.ENUM]
 
 
+def test_an_empty_array_does_not_become_the_last_member() -> None:
+    local = "struct s { int n; int a[]; } CORE;"
+    shape = Shape("", local, "struct s { int n; int a[0]; int b; } v;", "INFO(p->a, 2) + INFO(p->a[3], 2)", 0)
+    spec, target = read_object(shape.object()), shape.target_btf()
+    assert spec.btf is not None
+    small = Btf(minimal_btf([spec], target))
+    assert "a" in small["s"].members.names()
+    (program,) = spec.programs.values()
+    assert Relocator(spec.btf, small).relocate(program).code == Relocator(spec.btf, target).relocate(program).code
+
+
 def test_an_object_without_relocations_needs_nothing() -> None:
     shape = Shape("", "", "int v;", "1", 1)
     assert len(Btf(minimal_btf([read_object(shape.object())], shape.target_btf()))) == 1

@@ -124,6 +124,17 @@ def test_a_file_that_changes_meanwhile_is_not_kept(tmp_path: Path) -> None:
     assert not Kept.made(b"", (), f"object: {tmp_path}/gone.h\n", [], now + 1).lasting
 
 
+@pytest.mark.parametrize("flags", [["-MF", "elsewhere"], ["@flags"]])
+def test_flags_that_hide_what_is_taken_in(
+    program: Path, flags: list[str], runs: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(program.parent)
+    Path("flags").write_text("-DX")
+    compile_file(program, flags)
+    compile_file(program, flags)
+    assert len(runs) == 2
+
+
 def test_names_in_rules(tmp_path: Path) -> None:
     """Names as clang escapes them for make."""
     names = ["with blank.h", "with$dollar.h", "with#hash.h", "plain.h"]

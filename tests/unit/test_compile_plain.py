@@ -129,6 +129,13 @@ def test_vmlinux_of_another_kernel(tmp_path: Path, kernel: Path) -> None:
         compile_file(file, ["-DSIZE=16"], kernel)
 
 
+def test_vmlinux_of_an_elf_file(tmp_path: Path) -> None:
+    """As the kernel's own file with debugging information is."""
+    image = tmp_path / "vmlinux"
+    image.write_bytes(compile_text(KERNEL))
+    assert compile_text(USES_KERNEL, cflags=["-DSIZE=24"], btf=image)
+
+
 def test_vmlinux_asked_for_by_a_header(tmp_path: Path, kernel: Path) -> None:
     write(tmp_path, "deep.h", "#include <vmlinux.h>\n")
     text = USES_KERNEL.replace('"vmlinux.h"', '"deep.h"')

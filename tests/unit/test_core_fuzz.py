@@ -22,7 +22,7 @@ from stingless.errors import ObjectError
 from stingless.obj.spec import CoreRelocation, ObjectSpec, ProgramSpec
 from tests.core_shapes import types_of
 
-LIMITS = settings(deadline=timedelta(seconds=5), suppress_health_check=[HealthCheck.too_slow], max_examples=200)
+LIMITS = settings(deadline=timedelta(seconds=30), suppress_health_check=[HealthCheck.too_slow], max_examples=200)
 COUNT = 12
 U32 = st.one_of(st.integers(0, 8), st.integers(0, 0xFFFFFFFF))
 ACCESS = st.one_of(

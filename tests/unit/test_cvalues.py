@@ -23,9 +23,11 @@ struct all {
 };
 struct tight { u8 a; u64 b; u16 c; } __attribute__((packed));
 union either { u64 number; char text[3]; };
+struct bits { u32 low : 3; s32 middle : 7; u8 plain; union { struct { u16 inside : 9, rest : 7; }; u16 both; }; };
 struct all all SEC(".data");
 struct tight tight SEC(".data");
 union either either SEC(".data");
+struct bits bits SEC(".data") = { .low = 5, .middle = -3, .plain = 9, .inside = 300, .rest = 77 };
 """
 
 
@@ -90,3 +92,15 @@ def test_wrong_values_are_named() -> None:
 def test_event_at_an_address() -> None:
     holder = buffer(b"\x07\0\0\0")
     assert at_address(ctypes.c_uint, ctypes.addressof(holder)).value == 7
+
+
+def test_bit_fields_are_clangs(btf: Btf) -> None:
+    spec = read_object(compile_object(SOURCE))
+    variable = spec.variable_specs["bits"]
+    data = (spec.maps[".data"].initial or b"")[variable.offset :][: variable.size]
+    value = from_bytes(made(btf, "bits"), data)
+    assert (value.low, value.middle, value.plain, value.inside, value.rest) == (5, -3, 9, 300, 77)
+    assert value.both == 300 | 77 << 9 and "middle=-3" in repr(value)
+    other = made(btf, "bits")(low=5, plain=9, inside=300)
+    other.middle, other.rest = -3, 77
+    assert bytes(other) == data

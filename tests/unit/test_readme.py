@@ -6,7 +6,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -23,14 +24,26 @@ def test_the_deck_in_ten_lines(tmp_path: Path) -> None:
     assert f"stingless run hello.py -- bash -c '{command[-1]}'" in README
 
 
-def test_the_test_without_root() -> None:
-    names: dict[str, Any] = {
-        "source": "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
-        'SEC("xdp") int my_xdp(struct xdp_md *ctx) { return XDP_PASS; }\nchar _license[] SEC("license") = "GPL";',
-        "packet": bytes(64),
-    }
-    exec(BLOCKS[1], names)
-    assert len(BLOCKS) == 2
+def test_objects(tmp_path: Path) -> None:
+    (tmp_path / "opens.bpf.c").write_text((ROOT / "examples/objects/opens.bpf.c").read_text())
+    script = tmp_path / "opens.py"
+    script.write_text(BLOCKS[1])
+    words = ["run", "--kernel", "embedded", str(script), "--", "cat", "/etc/hostname"]
+    done = subprocess.run(
+        [sys.executable, "-m", "stingless", *words], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert re.search(r"^\d+ cat /etc/hostname$", done.stdout, re.M)
+    assert "stingless run opens.py -- cat /etc/hostname" in README
+
+
+def test_the_test_without_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_xdp.bpf.c").write_text(
+        "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
+        'SEC("xdp") int my_xdp(struct xdp_md *ctx) { return XDP_PASS; }\nchar _license[] SEC("license") = "GPL";'
+    )
+    monkeypatch.chdir(tmp_path)
+    exec(BLOCKS[2], {"packet": bytes(64)})
+    assert len(BLOCKS) == 3
 
 
 def test_every_example_is_named() -> None:

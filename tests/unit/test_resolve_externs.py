@@ -72,10 +72,10 @@ def setting(types: BtfBuilder, type_id: int, size: int, value: str | None, weak:
 
 def test_kinds_of_settings() -> None:
     types = BtfBuilder()
-    boolean, char = types.int("_Bool", 1, BOOL), types.int("char", 1, CHAR)
+    boolean, char = types.integer("_Bool", 1, BOOL), types.integer("char", 1, CHAR)
     text = types.array(char, 6)
     tristate = types.enum("libbpf_tristate", [("TRI_NO", 0), ("TRI_YES", 1), ("TRI_MODULE", 2)])
-    short, long = types.int("short", 2, SIGNED), types.int("long", 8, 0)
+    short, long = types.integer("short", 2, SIGNED), types.integer("long", 8, 0)
     assert [setting(types, boolean, 1, v) for v in "yn"] == [b"\1", b"\0"]
     assert [setting(types, char, 1, v) for v in "ynm"] == [b"y", b"n", b"m"]
     assert [setting(types, tristate, 4, v)[0] for v in "nym"] == [0, 1, 2]
@@ -87,8 +87,8 @@ def test_kinds_of_settings() -> None:
 
 def test_settings_that_do_not_fit() -> None:
     types = BtfBuilder()
-    boolean, short = types.int("_Bool", 1, BOOL), types.int("short", 2, SIGNED)
-    number, pointer = types.int("u32", 4), types.pointer(0)
+    boolean, short = types.integer("_Bool", 1, BOOL), types.integer("short", 2, SIGNED)
+    number, pointer = types.integer("u32", 4), types.pointer(0)
     for type_id, size, value, why in (
         (boolean, 1, "m", "needs bool"),
         (boolean, 1, "2", "0 or 1"),
@@ -105,7 +105,7 @@ def test_settings_that_do_not_fit() -> None:
 
 def test_missing_settings() -> None:
     types = BtfBuilder()
-    number = types.int("u32", 4)
+    number = types.integer("u32", 4)
     assert setting(types, number, 4, None, weak=True) == bytes(4)
     with pytest.raises(UnknownNameError, match="CONFIG_X") as e:
         setting(types, number, 4, None)
@@ -119,7 +119,7 @@ def test_missing_settings() -> None:
 
 def test_facts_of_the_kernel() -> None:
     types = BtfBuilder()
-    number, boolean = types.int("u32", 4), types.int("_Bool", 1, BOOL)
+    number, boolean = types.integer("u32", 4), types.integer("_Bool", 1, BOOL)
     content = kconfig(
         types,
         Machine(release=(4, 19, 300)),
@@ -169,7 +169,7 @@ def test_address_of_a_symbol() -> None:
 def kernel() -> tuple[Btf, Btf]:
     """A kernel's types, and those of a module."""
     own = BtfBuilder()
-    number = own.int("int", 4, SIGNED)
+    number = own.integer("int", 4, SIGNED)
     task = own.struct("task_struct", 8, [("pid", number, 0)])
     own.func("bpf_task_acquire", own.proto(own.pointer(task), own.pointer(task)))
     own.var("runqueues", task)
@@ -180,7 +180,7 @@ def kernel() -> tuple[Btf, Btf]:
     ops = own.struct("tcp_congestion_ops", 24, [("init", own.pointer(0), 0), ("flags", number, 8)])
     own.struct("bpf_struct_ops_tcp_congestion_ops", 40, [("data", ops, 8)])
     module = BtfBuilder()
-    module.int("int", 4, SIGNED)
+    module.integer("int", 4, SIGNED)
     module.func("bpf_ct_release", module.proto(1))
     module.var("counter", 1)
     return own.btf(), module.btf()
@@ -193,7 +193,7 @@ def machine() -> Machine:
 
 def local_types() -> tuple[Btf, dict[str, int]]:
     types = BtfBuilder()
-    number = types.int("int", 4, SIGNED)
+    number = types.integer("int", 4, SIGNED)
     task = types.struct("task_struct", 4, [("pid", number, 0)])
     ids = {
         "int": number,

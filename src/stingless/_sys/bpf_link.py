@@ -85,6 +85,14 @@ def create_uprobe_multi(
     return create(prog_fd, 0, attach_type, 0, "QQQQIII", *rest)
 
 
+def create_tracing_multi(prog_fd: int, attach_type: int, btf_ids: Sequence[int], cookies: Sequence[int] = ()) -> Fd:
+    """Functions of the kernel itself, by their BTF ids."""
+    ids = (ctypes.c_uint32 * len(btf_ids))(*btf_ids)
+    numbers = (ctypes.c_uint64 * len(cookies))(*cookies)
+    cookie_address = ctypes.addressof(numbers) if cookies else 0
+    return create(prog_fd, 0, attach_type, 0, "QQI", ctypes.addressof(ids), cookie_address, len(btf_ids))
+
+
 def create_netfilter(prog_fd: int, family: int, hook: int, priority: int, flags: int) -> Fd:
     return create(prog_fd, 0, AttachType.NETFILTER, 0, "IIiI", family, hook, priority, flags)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from stingless.btf.types import Btf, Kind, Type
+from stingless.btf.types import Btf, Kind, Member, Type
 
 _SIGNED: dict[int, Any] = {1: ctypes.c_int8, 2: ctypes.c_int16, 4: ctypes.c_int, 8: ctypes.c_longlong}
 _UNSIGNED: dict[int, Any] = {1: ctypes.c_uint8, 2: ctypes.c_uint16, 4: ctypes.c_uint, 8: ctypes.c_ulonglong}
@@ -51,11 +51,13 @@ def _record(btf: Btf, record: Type) -> Any:
     union = record.kind == Kind.UNION
     fields: list[tuple[Any, ...]] = []
     anonymous: list[str] = []
+    bits: dict[str, Any] = {}
     at = 0
     for number, member in enumerate(record.members):
         name = member.name or f"__anonymous_{number}"
         kind = c_type(btf, member.type)
-        if member.bit_size:  # a bit-field: its bits are taken out of whole bytes
+        if member.bit_size:
+            bits[name] = _bit_field(btf, member)
             continue
         offset = member.offset
         if not union and offset > at:
@@ -70,11 +72,41 @@ def _record(btf: Btf, record: Type) -> Any:
     body: dict[str, Any] = {"_pack_": 1, "_fields_": fields, "__repr__": _show}
     if anonymous:
         body["_anonymous_"] = anonymous
+        for name, kind in [(field[0], field[1]) for field in fields if field[0] in anonymous]:
+            bits |= {each: _forward(name, each) for each in getattr(kind, "_bits_", ())}
+    body |= bits | {"_bits_": tuple(bits)}
     return type(record.name or "record", (base,), body)
 
 
+def _bit_field(btf: Btf, member: Member) -> property:
+    """Its bits are taken out of the record's bytes: ctypes lays out bit-fields in its own way."""
+    from stingless.btf.fields import Field
+    from stingless.btf.values import codec
+
+    field = Field(member.name, member.name, codec(btf, member.type), member.bit_offset, member.bit_size)
+
+    def get(self: Any) -> int:
+        return int(field.read(bytes(self)))
+
+    def set(self: Any, value: Any) -> None:
+        data = bytearray(bytes(self))
+        field.write(value, data, 0, field.name)
+        ctypes.memmove(ctypes.addressof(self), bytes(data), len(data))
+
+    return property(get, set)
+
+
+def _forward(member: str, name: str) -> property:
+    """A bit-field of an anonymous member."""
+
+    def set(self: Any, value: Any) -> None:
+        setattr(getattr(self, member), name, value)
+
+    return property(lambda self: getattr(getattr(self, member), name), set)
+
+
 def _show(value: Any) -> str:
-    names = [f[0] for f in value._fields_ if not f[0].startswith("__pad_")]
+    names = [f[0] for f in value._fields_ if not f[0].startswith("__pad_")] + list(value._bits_)
     return f"{type(value).__name__}({', '.join(f'{n}={getattr(value, n)!r}' for n in names)})"
 
 

@@ -126,11 +126,12 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "st_sizes": (None, [POINTER(c_uint32)]),
     "st_run_context": (None, [c_void_p]),
     "st_run_packet": (None, [c_void_p]),
-    "st_map_create": (c_int, [c_uint32, c_uint32, c_uint32, c_uint32, c_uint32, POINTER(c_void_p)]),
+    "st_map_create": (c_int, [c_uint32, c_uint32, c_uint32, c_uint32, c_uint32, c_uint64, POINTER(c_void_p)]),
     "st_map_destroy": (None, [c_void_p]),
     "st_map_get": (c_int, [c_void_p, c_void_p, c_void_p]),
     "st_map_set": (c_int, [c_void_p, c_void_p, c_void_p, c_uint64]),
     "st_map_delete": (c_int, [c_void_p, c_void_p]),
+    "st_map_contains": (c_int, [c_void_p, c_void_p]),
     "st_map_next": (c_int, [c_void_p, c_void_p, c_void_p]),
     "st_map_take": (c_int, [c_void_p, c_void_p, c_void_p]),
     "st_map_items": (c_uint64, [c_void_p, c_void_p, c_void_p, c_uint64]),
@@ -249,11 +250,18 @@ class Map:
     """`struct st_map`; freed when nothing refers to it any more."""
 
     def __init__(
-        self, type: int, key_size: int, value_size: int, max_entries: int, flags: int, value_bytes: int
+        self,
+        type: int,
+        key_size: int,
+        value_size: int,
+        max_entries: int,
+        flags: int,
+        value_bytes: int,
+        extra: int = 0,
     ) -> None:
         self._library = library()
         made = c_void_p()
-        result = self._library.st_map_create(type, key_size, value_size, max_entries, flags, byref(made))
+        result = self._library.st_map_create(type, key_size, value_size, max_entries, flags, extra, byref(made))
         if result:
             raise OSError(-result, os.strerror(-result))
         assert made.value is not None
@@ -273,6 +281,10 @@ class Map:
         value = ctypes.create_string_buffer(self._value_bytes)
         self._check(self._library.st_map_get(self.address, key, value))
         return value.raw
+
+    def contains(self, value: bytes) -> bool:
+        """Of a bloom filter."""
+        return not self._library.st_map_contains(self.address, value)
 
     def set(self, key: bytes, value: bytes, flags: int) -> None:
         self._check(self._library.st_map_set(self.address, key, value, flags))

@@ -73,8 +73,7 @@ def _members(header: Header, name: str, record: Type, path: str, base: int, dept
             size = f"sizeof((({name} *)0)->{spot}) == {btf.size_of(member.type)}"
             yield f'_Static_assert(__builtin_offsetof({name}, {spot}) == {offset} && {size}, "");\n'
             while inner.kind == Kind.ARRAY:
-                deeper = header.writer.deeper(depth, f"{name}{path}{member.name}")
-        inner, spot = _unqualified(header, inner.type), f"{spot}[0]"
+                inner, spot = _unqualified(header, inner.type), f"{spot}[0]"
         else:
             inner = btf.resolve(member.type)
         if inner.kind in RECORDS and not (inner.name and member.name):

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from stingless.btf.records import Field, RecordCodec, storage
+from stingless.btf.fields import Field, storage
+from stingless.btf.records import RecordCodec
 from stingless.btf.scalars import Array, Boolean, Chars, Codec, Enumeration, Float, Integer, Raw
 
 

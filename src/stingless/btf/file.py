@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import struct
+from pathlib import Path
 
 from stingless.btf.types import Btf
 from stingless.errors import ObjectError
-from stingless.mapped_file import file_bytes
 
 _ELF = b"\x7fELF"
 # Of ELF64 and ELF32: where the file header has e_shoff; e_shentsize, e_shnum and e_shstrndx; and a section header's
@@ -19,7 +19,7 @@ _SHF_COMPRESSED = 1 << 11
 
 def read_btf(path: str | os.PathLike[str], base: Btf | None = None) -> Btf:
     """The file's types; `base` for a module's.  Raises `OSError`, `ObjectError`."""
-    data = file_bytes(path)
+    data = Path(path).read_bytes()
     if data[:4] == _ELF:
         found = elf_section(data, b".BTF")
         if found is None:

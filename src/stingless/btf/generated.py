@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from stingless.btf.records import Field, StructCodec, storage
+from stingless.btf.fields import Field, storage
+from stingless.btf.records import StructCodec
 from stingless.btf.scalars import Codec, Enumeration, Float, Integer
 
 _MOST_ITEMS = 512  # nested structs beyond that are taken apart by functions of their own

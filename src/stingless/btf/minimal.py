@@ -130,10 +130,16 @@ class _Needs:
         if found.kind == Kind.PTR:
             return replace(found, type=0)
         if found.kind in RECORDS:
-            kept = self._members.get(found.id, ())
+            kept = self._members.get(found.id, set())
+            if any(self._is_empty_array(found.members[number].type) for number in kept):
+                kept = kept | {len(found.members) - 1}  # only a last member's indexes are without limit
             members = (m for number, m in enumerate(found.members) if number in kept)
             return replace(found, members=Members(replace(m, type=self._btf.resolve(m.type).id) for m in members))
         if found.kind in ENUMS:
             names = self._enumerators.get(found.id, ())
             return replace(found, values=Values((n, v) for n, v in found.values if essential_name(n) in names))
         return found
+
+    def _is_empty_array(self, type_id: int) -> bool:
+        inside = self._btf.resolve(type_id)
+        return inside.kind == Kind.ARRAY and inside.length == 0

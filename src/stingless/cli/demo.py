@@ -1,4 +1,4 @@
-"""`stingless demo`: the example programs of the deck, one after another, on this machine's best kernel."""
+"""`stingless demo`: the example programs, one after another, on this machine's best kernel."""
 
 from __future__ import annotations
 
@@ -24,28 +24,29 @@ class Part:
 
 
 PARTS = (
-    Part("1. hello: a program on a system call", "hello.py", _LOOP),
-    Part("2. attached by the function's name", "auto_attach.py", _LOOP),
-    Part("3. a map shared with Python", "count.py", ("ls", "/")),
-    Part("4. the verifier says no", "verifier.py"),
-    Part("5. the pipeline by hand: C, LLVM IR, ELF object, load", "pipeline.py", _LOOP),
-    Part("6. triggers: a kernel function (kprobe, kretprobe)", "kprobe.py", ("cat", "/etc/hostname")),
-    Part("6. triggers: a user function (uprobe)", "uprobe.py", ("ls", "/")),
-    Part("6. triggers: a tracepoint", "tracepoint.py", _LOOP),
-    Part("6. triggers: network packets (XDP)", "xdp.py"),
-    Part("6. triggers: network packets (socket filter)", "socket_filter.py"),
-    Part("6. triggers: a perf event (CPU clock)", "perf_event.py", _BUSY),
-    Part("7. a program that drops packets", "drop.py"),
+    Part("1. hello: a program on a system call", "deck/hello.py", _LOOP),
+    Part("2. attached by the function's name", "deck/auto_attach.py", _LOOP),
+    Part("3. a map shared with Python", "deck/count.py", ("ls", "/")),
+    Part("4. the verifier says no", "deck/verifier.py"),
+    Part("5. the pipeline by hand: C, LLVM IR, ELF object, load", "deck/pipeline.py", _LOOP),
+    Part("6. triggers: a kernel function (kprobe, kretprobe)", "deck/kprobe.py", ("cat", "/etc/hostname")),
+    Part("6. triggers: a user function (uprobe)", "deck/uprobe.py", ("ls", "/")),
+    Part("6. triggers: a tracepoint", "deck/tracepoint.py", _LOOP),
+    Part("6. triggers: network packets (XDP)", "deck/xdp.py"),
+    Part("6. triggers: network packets (socket filter)", "deck/socket_filter.py"),
+    Part("6. triggers: a perf event (CPU clock)", "deck/perf_event.py", _BUSY),
+    Part("7. a program that drops packets", "deck/drop.py"),
+    Part("8. a libbpf-style object: types from BTF, typed records", "objects/opens.py", ("cat", "/etc/hostname")),
 )
 
 
-def deck() -> Path:
+def examples() -> Path:
     """Where the examples are: in the package when it was installed from a wheel, else in the source tree."""
     package = Path(__file__).resolve().parents[1]
-    for path in (package / "_deck", package.parents[1] / "examples/deck"):
+    for path in (package / "_examples", package.parents[1] / "examples"):
         if path.is_dir():
             return path
-    raise FileNotFoundError(f"the examples are neither in {package / '_deck'} nor beside the sources")
+    raise FileNotFoundError(f"the examples are neither in {package / '_examples'} nor beside the sources")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
         words = [
             "--kernel",
             options.kernel,
-            str(deck() / part.script),
+            str(examples() / part.script),
             *(["--", *part.command] if part.command else []),
         ]
         print(f"\n== {part.title}\n$ stingless run {' '.join(_quoted(w) for w in words)}", flush=True)

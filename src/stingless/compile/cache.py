@@ -87,7 +87,8 @@ class Kept:
         ours = (HEADERS, *compiler.own, *compiler.includes, *compiler.libc)
         paths = [path for path in _made_from(rules) if not str(path).startswith("/proc/self/fd/")]
         files = {str(path): _hash(path) for path in paths if HEADERS not in path.parents}
-        lasting = all(files.values()) and all(Path(f).stat().st_mtime_ns < started for f in files)
+        # No rules at all: the user's flags sent them elsewhere.
+        lasting = ":" in rules and all(files.values()) and all(Path(f).stat().st_mtime_ns < started for f in files)
         absent = {
             candidate
             for path in paths

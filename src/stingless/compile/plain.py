@@ -12,6 +12,7 @@ from stingless.errors import CompileError, Diagnostic
 from stingless.private_cache import PrivateCache
 
 _WANTED = "stingless-vmlinux"  # the stub headers/vmlinux.h includes it when it has no other
+_TAKE_FLAGS = ("@", "--config")  # from files that we do not see
 _NO_USES = ("bpf_helper_defs.h",)  # headers that name the kernel's types and use none
 StrPath = str | os.PathLike[str]
 
@@ -75,7 +76,7 @@ def _compiled(program: _Program) -> Compiled:
         kept = Kept.read(cache.get(key))
         if kept is None or not kept.is_fresh():
             kept = _compile(program)
-            if kept.lasting:
+            if kept.lasting and not any(flag.startswith(_TAKE_FLAGS) for flag in program.cflags):
                 cache.put(key, kept.written())
     return Compiled(kept.data, kept.warnings)
 

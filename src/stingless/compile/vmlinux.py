@@ -23,12 +23,14 @@ def kernel_id(btf: Path | None) -> str:
 
 def header(btf: Path | None) -> bytes:
     """The header; kept between runs by the kernel's id.  Raises `NotSupportedError` on a kernel without BTF and
-    `ObjectError` for a file that is not BTF."""
+    `ObjectError` for a file that neither is BTF nor has it."""
     from stingless.btf.kernel import KernelBtf
     from stingless.btf.vmlinux import vmlinux_header
 
     if btf is not None:
-        return vmlinux_header(KernelBtf(btf.read_bytes(), kernel_id(btf))).encode()
+        from stingless.btf.file import read_btf
+
+        return vmlinux_header(KernelBtf(read_btf(btf).data, kernel_id(btf))).encode()
     try:
         return vmlinux_header().encode()
     except NotSupportedError as error:

@@ -26,6 +26,7 @@ _INSTEAD: Mapping[type[Event], str] = {
     events.UprobeMulti: "take a uprobe program, attached to each function",
     events.Usdt: "take a uprobe at a function near the probe",
     events.Tracing: "take a kprobe or ksyscall of a system call, or a raw tracepoint",
+    events.TracingMulti: "take a kprobe or ksyscall program for each system call",
     events.Tc: "take an xdp program for what comes in",
     events.Netkit: "take an xdp program for what comes in",
     events.Netfilter: "take an xdp program for what comes in",

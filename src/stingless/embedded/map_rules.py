@@ -18,8 +18,9 @@ HASHES = frozenset({T.HASH, T.PERCPU_HASH, T.LRU_HASH, T.LRU_PERCPU_HASH})
 ARRAYS = frozenset({T.ARRAY, T.PERCPU_ARRAY, T.PROG_ARRAY, T.PERF_EVENT_ARRAY})
 HANDLES = frozenset({T.PROG_ARRAY, T.PERF_EVENT_ARRAY})
 QUEUES = frozenset({T.QUEUE, T.STACK})
+KEYLESS = QUEUES | {T.BLOOM_FILTER}
 PER_CPU = frozenset({T.PERCPU_HASH, T.PERCPU_ARRAY, T.LRU_PERCPU_HASH})
-SUPPORTED = HASHES | ARRAYS | QUEUES | {T.LPM_TRIE, T.RINGBUF}
+SUPPORTED = HASHES | ARRAYS | KEYLESS | {T.LPM_TRIE, T.RINGBUF}
 
 # linux/bpf.h, BPF_F_*
 NO_PREALLOC, NO_COMMON_LRU, NUMA_NODE, RDONLY, WRONLY = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
@@ -43,12 +44,14 @@ def _allowed_flags(type: MapType) -> int:
         return NUMA_NODE | _ACCESS | MMAPABLE | INNER_MAP
     if type is T.PERCPU_ARRAY:
         return _ACCESS
+    if type is T.BLOOM_FILTER:
+        return NUMA_NODE | ZERO_SEED | _ACCESS
     return NUMA_NODE if type is T.RINGBUF else NUMA_NODE | _ACCESS
 
 
 def _broken_rule(spec: MapSpec) -> str:
     kind, name = spec.type, spec.type.name
-    keyless = kind in QUEUES or kind is T.RINGBUF
+    keyless = kind in KEYLESS or kind is T.RINGBUF
     rules = [
         (kind in ARRAYS and spec.key_size != 4, f"an array's key is 4 bytes, not {spec.key_size}"),
         (kind in HANDLES and spec.value_size != 4, f"a {name}'s value is 4 bytes, not {spec.value_size}"),
@@ -57,6 +60,7 @@ def _broken_rule(spec: MapSpec) -> str:
         (kind is T.RINGBUF and spec.value_size != 0, "a ring buffer's value size must be 0"),
         (kind is not T.RINGBUF and spec.value_size == 0, "the value size is 0"),
         (spec.max_entries == 0, "max_entries is 0"),
+        (spec.extra & (~15 if kind is T.BLOOM_FILTER else -1) != 0, f"map_extra is {spec.extra:#x}"),
         (kind is T.LPM_TRIE and not spec.flags & NO_PREALLOC, "an LPM_TRIE needs the flag BPF_F_NO_PREALLOC"),
         (
             kind is T.LPM_TRIE and not 5 <= spec.key_size <= 260,

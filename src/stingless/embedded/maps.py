@@ -40,7 +40,7 @@ class EmbeddedMap(Owned):
         self._programs: dict[int, int] = {}
         try:
             self.handle = runtime.Map(
-                spec.type, spec.key_size, spec.value_size, spec.max_entries, spec.flags, self._value_bytes
+                spec.type, spec.key_size, spec.value_size, spec.max_entries, spec.flags, self._value_bytes, spec.extra
             )
         except OSError as error:
             raise LoadError(f"map {spec.name!r}: no memory for {spec.max_entries} entries", error.errno or 0) from None
@@ -57,6 +57,10 @@ class EmbeddedMap(Owned):
 
     def lookup(self, key: bytes) -> bytes | None:
         """Queues and stacks take an empty key, and give their head without removing it."""
+        if self._spec.type is MapType.BLOOM_FILTER:
+            self._check("looking up", map_rules.WRONLY)
+            self._check_value(key)
+            return key if self.handle.contains(key) else None
         if self._spec.type is MapType.PROG_ARRAY:
             held = self._programs.get(int.from_bytes(self._key("looking up", key), "little"))
             return None if held is None else held.to_bytes(4, "little")
@@ -66,6 +70,8 @@ class EmbeddedMap(Owned):
     def pop(self, key: bytes = b"") -> bytes | None:
         doing = "taking from"
         key = self._key(doing, key, map_rules.RDONLY | map_rules.WRONLY)
+        if self._spec.type is MapType.BLOOM_FILTER:
+            raise self._failed(doing, errno.EOPNOTSUPP)
         if self._spec.type not in map_rules.QUEUES | map_rules.HASHES:
             found = self.lookup(key)
             if found is not None:
@@ -84,10 +90,7 @@ class EmbeddedMap(Owned):
     def update(self, key: bytes, value: bytes, flags: int = BPF_ANY) -> None:
         doing = "updating"
         key = self._key(doing, key, map_rules.RDONLY)
-        if len(value) != self._value_bytes:
-            raise MapError(
-                f"map {self._spec.name!r}: a value has {self._value_bytes} bytes, not {len(value)}", errno.EINVAL
-            )
+        self._check_value(value)
         if self._spec.type is MapType.PROG_ARRAY:
             self._set_program(key, value, flags)
             return
@@ -163,7 +166,7 @@ class EmbeddedMap(Owned):
                 b"".join([fd.to_bytes(4, "little") for _, fd in held]),
                 len(held),
             )
-        if self._spec.type in map_rules.QUEUES or self._spec.type in _RECORDS:
+        if self._spec.type in map_rules.KEYLESS or self._spec.type in _RECORDS:
             raise self._failed("reading", errno.EOPNOTSUPP)
         return Entries(*self.handle.items())
 
@@ -251,6 +254,12 @@ class EmbeddedMap(Owned):
     def new_inner(self) -> EmbeddedMap:
         return self.inner(0)
 
+    def _check_value(self, value: bytes) -> None:
+        if len(value) != self._value_bytes:
+            raise MapError(
+                f"map {self._spec.name!r}: a value has {self._value_bytes} bytes, not {len(value)}", errno.EINVAL
+            )
+
     def _check(self, doing: str, forbidding: int = 0) -> None:
         """`forbidding`: the access flags that refuse this to user space."""
         self._open(f"map {self._spec.name!r}")
@@ -268,7 +277,7 @@ class EmbeddedMap(Owned):
                 f"map {self._spec.name!r}: "
                 + (
                     f"a {kind.name} has no keys"
-                    if kind in map_rules.QUEUES
+                    if kind in map_rules.KEYLESS
                     else f"a key has {self._spec.key_size} bytes, not {len(key)}"
                 ),
                 errno.EINVAL,

@@ -29,7 +29,13 @@ from stingless.obj.spec import MapSpec, ProgramSpec
 from stingless.symbols.elf import function_offset
 from stingless.symbols.libraries import resolve_binary
 
-_KEY_SIZE = {MapType.QUEUE: 0, MapType.STACK: 0, MapType.RINGBUF: 0, MapType.LPM_TRIE: 8}
+_KEY_SIZE = {
+    MapType.QUEUE: 0,
+    MapType.STACK: 0,
+    MapType.BLOOM_FILTER: 0,
+    MapType.RINGBUF: 0,
+    MapType.LPM_TRIE: 8,
+}
 _PTRACE = "ptrace(2), process_vm_readv(2) and seccomp(2) must be allowed to this process"
 
 _NAMESPACE = "a network namespace of one's own: start the command with `unshare -Urn`, or as root"

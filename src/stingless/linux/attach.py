@@ -19,6 +19,7 @@ _MODULES: Mapping[type[events.Event], str] = {
     events.RawTracepoint: "raw_tracepoint",
     events.PerfEvent: "perf_event",
     events.Tracing: "tracing",
+    events.TracingMulti: "tracing_multi",
     events.Freplace: "freplace",
     events.Iter: "iter",
     events.Xdp: "xdp",

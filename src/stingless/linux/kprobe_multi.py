@@ -14,7 +14,7 @@ from fnmatch import translate
 from stingless._gen.uapi import AttachType, ProgramType
 from stingless._sys import bpf_link
 from stingless.errors import AttachError, StinglessError, UnknownNameError
-from stingless.events import KprobeMulti
+from stingless.events import KprobeMulti, TracingMulti
 from stingless.linux import host
 from stingless.linux.link_refusals import refused
 from stingless.linux.links import BpfLink, require_type
@@ -45,7 +45,7 @@ def attach(program: LinuxProgram, event: KprobeMulti) -> BpfLink:
     return BpfLink(event, fd)
 
 
-def matching(program: LinuxProgram, event: KprobeMulti) -> list[str]:
+def matching(program: LinuxProgram, event: KprobeMulti | TracingMulti) -> list[str]:
     """The functions' names, patterns resolved.  Raises `UnknownNameError` when a pattern has none."""
     if not any(set(name) & set("*?") for name in event.functions):
         return list(dict.fromkeys(event.functions))

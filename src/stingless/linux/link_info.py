@@ -28,6 +28,7 @@ _FIELDS: dict[LinkType, tuple[tuple[str, int, str], ...]] = {  # name, offset in
     LinkType.TCX: (("ifindex", 0, "I"), ("attach_type", 4, "I")),
     LinkType.NETKIT: (("ifindex", 0, "I"), ("attach_type", 4, "I")),
     LinkType.SOCKMAP: (("map_id", 0, "I"), ("attach_type", 4, "I")),
+    LinkType.TRACING_MULTI: (("attach_type", 0, "I"), ("count", 4, "I")),
 }
 
 

@@ -14,20 +14,23 @@ from stingless.linux.refusals import ENOTSUPP, privilege
 
 # First kernel with a kind of attachment by bpf link, and what it must be built with.
 SINCE: Mapping[AttachType, tuple[str, str]] = {
-    AttachType.TRACE_ITER: ("iterators", "5.8"),
-    AttachType.SK_LOOKUP: ("socket look-up programs", "5.9"),
-    AttachType.FLOW_DISSECTOR: ("flow dissector links", "5.8"),
-    AttachType.TRACE_KPROBE_MULTI: ("kprobe.multi links", "5.18 and CONFIG_FPROBE"),
-    AttachType.LSM_CGROUP: ("LSM programs of a cgroup", "6.0 and CONFIG_BPF_LSM"),
-    AttachType.NETFILTER: ("netfilter links", "6.4 and CONFIG_NETFILTER_BPF_LINK"),
-    AttachType.TCX_INGRESS: ("tcx links", "6.6"),
-    AttachType.TCX_EGRESS: ("tcx links", "6.6"),
-    AttachType.TRACE_UPROBE_MULTI: ("uprobe.multi links", "6.6 and CONFIG_UPROBES"),
-    AttachType.NETKIT_PRIMARY: ("netkit links", "6.7 and CONFIG_NETKIT"),
-    AttachType.NETKIT_PEER: ("netkit links", "6.7 and CONFIG_NETKIT"),
-    AttachType.TRACE_KPROBE_SESSION: ("kprobe.session links", "6.10 and CONFIG_FPROBE"),
-    AttachType.TRACE_UPROBE_SESSION: ("uprobe.session links", "6.13 and CONFIG_UPROBES"),
-    AttachType.TRACE_FSESSION: ("fsession links", "7.0"),
+    AttachType.TRACE_ITER: ("an iterator", "5.8"),
+    AttachType.SK_LOOKUP: ("a socket look-up program", "5.9"),
+    AttachType.FLOW_DISSECTOR: ("a flow dissector link", "5.8"),
+    AttachType.TRACE_KPROBE_MULTI: ("a kprobe.multi link", "5.18 and CONFIG_FPROBE"),
+    AttachType.LSM_CGROUP: ("an LSM program of a cgroup", "6.0 and CONFIG_BPF_LSM"),
+    AttachType.NETFILTER: ("a netfilter link", "6.4 and CONFIG_NETFILTER_BPF_LINK"),
+    AttachType.TCX_INGRESS: ("a tcx link", "6.6"),
+    AttachType.TCX_EGRESS: ("a tcx link", "6.6"),
+    AttachType.TRACE_UPROBE_MULTI: ("a uprobe.multi link", "6.6 and CONFIG_UPROBES"),
+    AttachType.NETKIT_PRIMARY: ("a netkit link", "6.7 and CONFIG_NETKIT"),
+    AttachType.NETKIT_PEER: ("a netkit link", "6.7 and CONFIG_NETKIT"),
+    AttachType.TRACE_KPROBE_SESSION: ("a kprobe.session link", "6.10 and CONFIG_FPROBE"),
+    AttachType.TRACE_UPROBE_SESSION: ("a uprobe.session link", "6.13 and CONFIG_UPROBES"),
+    AttachType.TRACE_FSESSION: ("an fsession link", "7.0"),
+    AttachType.TRACE_FENTRY_MULTI: ("an fentry.multi link", "7.2"),
+    AttachType.TRACE_FEXIT_MULTI: ("an fexit.multi link", "7.2"),
+    AttachType.TRACE_FSESSION_MULTI: ("an fsession.multi link", "7.2"),
 }
 
 

@@ -6,13 +6,15 @@ Source: kernel/bpf/syscall.c, `map_create()`, `map_check_btf()`; include/uapi/li
 from __future__ import annotations
 
 import errno
+import os
 from dataclasses import replace
 
 from stingless._gen.uapi import MapType
 from stingless._sys import bpf_map
 from stingless._sys.syscall import Fd
+from stingless.errors import NotSupportedError
 from stingless.linux.maps import LinuxMap
-from stingless.linux.refusals import map_refused
+from stingless.linux.refusals import MAP_SINCE, map_refused
 from stingless.obj.spec import MapSpec
 from stingless.sizes import MMAPABLE, adapted
 
@@ -47,7 +49,8 @@ def create(spec: MapSpec, btf_fd: int = 0) -> LinuxMap:
     """Create the map and fill in its initial content.  Raises `LoadError`, `PrivilegeError`, `NotSupportedError`."""
     inner: LinuxMap | None = None
     if spec.inner is not None and spec.type in (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS):
-        inner = create(spec.inner, btf_fd if spec.inner.btf is spec.btf else 0)
+        shared = btf_fd and spec.inner.btf is spec.btf
+        inner = create(spec.inner, btf_fd) if shared else create_alone(spec.inner)
     try:
         made, fd = _created(adapted(spec), btf_fd, inner.fd if inner is not None else 0)
     finally:
@@ -99,7 +102,18 @@ def _created(spec: MapSpec, btf_fd: int, inner_fd: int) -> tuple[MapSpec, Fd]:
             if error.errno != errno.EINVAL:
                 break
     assert refused is not None
+    if refused.errno == errno.EINVAL and _is_older(since := MAP_SINCE.get(spec.type, "")):
+        raise NotSupportedError(f"map type {spec.type.name}", since, f"asked for map {spec.name!r}") from None
     raise map_refused(spec, refused.errno or 0) from None
+
+
+def _is_older(since: str) -> bool:
+    """Whether this kernel is, to explain a refusal: a type that it does not know is only EINVAL."""
+    try:
+        release = [int(part) for part in os.uname().release.split("-")[0].split(".")[:2]]
+        return bool(since) and release < [int(part) for part in since.split(".")]
+    except ValueError:
+        return False
 
 
 def _attempt(spec: MapSpec, btf_fd: int, inner_fd: int) -> Fd:

@@ -28,7 +28,7 @@ from stingless.events import (
     Xdp,
 )
 from stingless.kernel import Probe
-from stingless.linux import host, maps, perf_link, scope, tracing
+from stingless.linux import host, maps_create, perf_link, scope, tracing
 from stingless.linux.program_refusals import PROGRAM_SINCE
 from stingless.linux.refusals import MAP_SINCE, map_refused
 from stingless.obj.spec import MapSpec, ProgramSpec
@@ -195,7 +195,7 @@ def _create(kind: MapType) -> None:
             finally:
                 inner.close()
         else:
-            maps.create(spec).close()
+            maps_create.create(spec).close()
     except StinglessError:
         raise
     except OSError as e:

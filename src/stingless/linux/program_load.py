@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from stingless._gen.uapi import ProgramType
 from stingless._sys import bpf_prog
+from stingless._sys.limits import raise_memlock
 from stingless._sys.syscall import Fd
 from stingless.asm import opcodes as op
 from stingless.errors import LoadError, NotSupportedError, VerifierError
@@ -128,7 +129,8 @@ class _Attempt:
                 return self._try()
             except OSError as e:
                 silent = e.errno or 0
-            if silent != errno.EAGAIN:  # a signal interrupted the verifier
+            # EAGAIN: a signal interrupted the verifier.  EPERM: before Linux 5.11 programs counted as locked memory.
+            if silent != errno.EAGAIN and not (silent == errno.EPERM and raise_memlock()):
                 break
         size, text, failed = _FIRST_LOG, "", silent
         while True:

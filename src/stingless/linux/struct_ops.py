@@ -15,9 +15,10 @@ import struct
 from collections.abc import Mapping
 from dataclasses import replace
 
-from stingless._gen.uapi import AttachType
-from stingless._sys import bpf_link, bpf_map
+from stingless._gen.uapi import AttachType, ProgramType
+from stingless._sys import bpf_link, bpf_map, bpf_prog
 from stingless._sys.syscall import Fd
+from stingless.asm.instruction import encode, exit_, mov_imm
 from stingless.btf.types import Btf, Kind, Member, Type
 from stingless.errors import AttachError, LoadError, NotSupportedError, ObjectError, StinglessError, UnknownNameError
 from stingless.events import StructOps
@@ -25,7 +26,7 @@ from stingless.linux import btf_objects
 from stingless.linux.links import BpfLink, LinuxLink
 from stingless.linux.maps import LinuxMap
 from stingless.linux.programs import LinuxProgram
-from stingless.linux.refusals import map_refused, privilege
+from stingless.linux.refusals import ENOTSUPP, map_refused, privilege
 from stingless.obj.attach_ids import kernel_struct, types_of
 from stingless.obj.spec import MapSpec, StructOpsSpec
 from stingless.target.running import RunningKernel
@@ -53,8 +54,9 @@ def create(spec: MapSpec, btf: Fd | None) -> StructOpsMap:
     kernel = dict(types_of(target, module or "vmlinux"))[module]
     types = btf_objects.open_module(module, f"map {spec.name!r}") if module else None
     flags = spec.flags | (BPF_F_LINK if _ops(spec).link else 0) | (BPF_F_VTYPE_BTF_OBJ_FD if types else 0)
-    try:
-        fd = bpf_map.map_create(
+
+    def attempt() -> Fd:
+        return bpf_map.map_create(
             spec.type,
             4,
             value.size,
@@ -65,6 +67,17 @@ def create(spec: MapSpec, btf: Fd | None) -> StructOpsMap:
             vmlinux_value=value.id,
             value_btf_fd=types.fileno() if types else 0,
         )
+
+    try:
+        try:
+            fd = attempt()
+        except OSError as e:
+            if e.errno != ENOTSUPP:
+                raise
+            # Up to 5.15, the kernel reads its own BTF when it verifies its first program, and knows no struct before.
+            nothing = encode([mov_imm(0, 0), exit_()])
+            bpf_prog.prog_load(ProgramType.SOCKET_FILTER, nothing, "GPL").close()
+            fd = attempt()
     except OSError as e:
         if btf is None:
             why = "the kernel did not take the object's BTF, which it needs"

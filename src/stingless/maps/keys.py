@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stingless.btf.records import Record, StructCodec, storage
+from stingless.btf.fields import storage
+from stingless.btf.records import Record, StructCodec
 from stingless.btf.scalars import Array, Boolean, Chars, Codec
 
 

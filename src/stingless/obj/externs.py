@@ -65,9 +65,10 @@ class KernelSymbols:
     ) -> tuple[Instruction, Poison | None]:
         found = self._typed(ref.extern, program, ref.insn)
         if found is None:
-            message = f"{_use(program, ref)}, which this kernel does not have (or not with those types)"
+            name = ref.extern.name
+            why = f"this kernel has no function {name!r} for programs, or not with those types"
             bad = Instruction(_CALL, imm=POISONED_CALL + ref.insn)
-            return bad, Poison(ref.insn, f"{message}: test bpf_ksym_exists({ref.extern.name}) before the call")
+            return bad, Poison(ref.insn, f"{why}: test bpf_ksym_exists({name}) before the call")
         return insn._replace(src=op.PSEUDO_KFUNC_CALL, off=_index(found.module, modules), imm=found.id), None
 
     def _load(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from operator import itemgetter, length_hint
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from stingless import session
 from stingless.errors import ClosedError, StinglessError
 from stingless.origin import caller
 from stingless.streams.reader import HELD, wait
@@ -60,6 +61,7 @@ class Faces(Generic[T]):
         self._items: Iterator[T] = iter(())
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)  # readable once it is closed
         self._closed = False
+        session.opened(self)
 
     def fileno(self) -> int:
         """A descriptor that is readable when there are events.  Raises `ClosedError`."""
@@ -69,6 +71,13 @@ class Faces(Generic[T]):
     @property
     def closed(self) -> bool:
         return self._closed
+
+    @property
+    def unread(self) -> bool:
+        """Whether there are events that nobody has had.  May be asked by any thread."""
+        if self._closed:
+            return False
+        return bool(length_hint(self._items)) or getattr(self._reader, "available", 0) > 0
 
     @property
     def held(self) -> bool:
@@ -144,7 +153,9 @@ class Faces(Generic[T]):
         with self._turn():
             while not self._closed:
                 if (items := self._take()) is not None:
+                    session.record_seen()
                     return items
+                session.waiting()
                 if not wait((self._reader,), deadline, self.wake):
                     return None
                 self.wakeups += 1
@@ -200,6 +211,7 @@ class Faces(Generic[T]):
         """Until there may be events, or the stream is closed."""
         import asyncio
 
+        session.waiting()
         loop = asyncio.get_running_loop()
         ready = loop.create_future()
 

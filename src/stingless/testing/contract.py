@@ -270,7 +270,7 @@ class KernelContract:
         reader = kernel.open_trace()
         run(
             kernel,
-            'bpf_printk("contract %d %s", 42, "text"); return XDP_PASS;'.replace('"text"', "(char[]){'o','k',0}"),
+            'char ok[] = "ok"; bpf_printk("contract %d %s", 42, ok); return XDP_PASS;',
         )
         while (line := reader.readline(2000)) is not None:
             if "contract" in line:

@@ -25,6 +25,7 @@ from stingless.kernel import BPF_EXIST, BPF_NOEXIST, Entries, Kernel
 from stingless.maps import Variable, open_typed
 from stingless.obj.reader import read_object
 from stingless.obj.spec import MapSpec, ObjectSpec, VariableSpec
+from stingless.testing.contract import map_text, run
 
 MMAPABLE, NO_PREALLOC = 1 << 10, 1 << 0
 
@@ -69,6 +70,13 @@ def _spec(type: MapType, key: str | int, value: str | int, size: int, flags: int
 
 def _made(kernel: Kernel, *spec: Any) -> Any:
     return open_typed(kernel.create_map(_spec(*spec)))
+
+
+def _bloom(kernel: Kernel) -> Any:
+    try:
+        return _made(kernel, MapType.BLOOM_FILTER, 0, "flow", 200)
+    except NotSupportedError as error:  # before Linux 5.16
+        pytest.skip(str(error))
 
 
 class MapContract:
@@ -142,10 +150,11 @@ class MapContract:
         import numpy as np
 
         trie = type is MapType.LPM_TRIE
-        map = _made(kernel, type, "prefix4" if trie else 4, 8, 500, NO_PREALLOC if trie else 0)
+        lru = type is MapType.LRU_HASH  # it begins to forget long before it is full: there is a list for each CPU
+        map = _made(kernel, type, "prefix4" if trie else 4, 8, 20000 if lru else 500, NO_PREALLOC if trie else 0)
         if hasattr(map.map, "batches"):
             map.map.batches = by_batches
-        count = 400 if type is MapType.LRU_HASH else 500  # an LRU list is kept by CPU, and full before the map is
+        count = 500
         keys: Any = np.arange(count, dtype="u4")
         if trie:
             keys = np.zeros(count, map.key_codec.codec.dtype)
@@ -255,6 +264,25 @@ class MapContract:
             for empty in (map.pop, map.peek):
                 with pytest.raises(IndexError):
                     empty()
+
+    def test_bloom_filter(self, kernel: Kernel) -> None:
+        bloom = _bloom(kernel)
+        for port in range(200):
+            assert bloom.add({"port": port}) is None
+        assert all({"port": port} in bloom for port in range(200))
+        assert sum({"port": port} in bloom for port in range(1000, 2000)) < 200  # 5 hashes: a few per cent
+        with pytest.raises(ValueError, match=r"value.port: 70000 does not fit"):
+            bloom.add({"port": 70000})
+        with pytest.raises(MapError):
+            bloom.map.pop()
+
+    def test_bloom_filter_of_a_program(self, kernel: Kernel) -> None:
+        _bloom(kernel)
+        text = map_text("bloom", "BLOOM_FILTER", 100, "__type(value, u64);")
+        body = """u64 a = 5, b = 6;
+            bpf_map_push_elem(&bloom, &a, 0);
+            return (bpf_map_peek_elem(&bloom, &a) == 0) | (bpf_map_peek_elem(&bloom, &b) != 0) << 1;"""
+        assert run(kernel, body, text).retval == 3
 
     def test_longest_prefix(self, kernel: Kernel) -> None:
         map = _made(kernel, MapType.LPM_TRIE, "prefix4", 8, 8, NO_PREALLOC)

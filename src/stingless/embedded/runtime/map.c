@@ -39,7 +39,7 @@ static bool is_queue(const struct st_map *map)
 
 /* ---- life ---- */
 
-int st_map_create(u32 type, u32 key_size, u32 value_size, u32 max_entries, u32 flags, struct st_map **made)
+int st_map_create(u32 type, u32 key_size, u32 value_size, u32 max_entries, u32 flags, u64 extra, struct st_map **made)
 {
 	struct st_map *map = calloc(1, sizeof(*map));
 	if (!map)
@@ -71,6 +71,15 @@ int st_map_create(u32 type, u32 key_size, u32 value_size, u32 max_entries, u32 f
 			getrandom(&map->seed, sizeof(map->seed), 0);
 	} else if (is_queue(map)) {
 		map->memory_size = ((u64)max_entries + 1) * map->stride;
+	} else if (type == ST_BLOOM_FILTER) {
+		map->hashes = extra & 15 ? extra & 15 : 5;
+		u64 bits = 64;
+		while (bits < (u64)max_entries * map->hashes * 7 / 5 && bits < 1ull << 32)
+			bits *= 2;
+		map->bit_mask = (u32)(bits - 1);
+		map->memory_size = bits / 8;
+		if (!(flags & 1u << 6)) /* BPF_F_ZERO_SEED */
+			getrandom(&map->seed, sizeof(map->seed), 0);
 	} else if (type == ST_PROG_ARRAY) {
 		ok = (map->programs = calloc(max_entries, sizeof(*map->programs))) != 0;
 	} else {
@@ -451,10 +460,40 @@ static int hash_next(struct st_map *map, const u8 *key, void *next)
 	return number ? 0 : -ENOENT;
 }
 
+/* ---- bloom filter ---- */
+
+static u32 bloom_bit(const struct st_map *map, const void *value, u32 number)
+{
+	return (u32)fold(hash_bytes(value, map->value_size, map->seed + number), MIX_B) & map->bit_mask;
+}
+
+static int bloom_add(struct st_map *map, const void *value, u64 flags)
+{
+	if (flags)
+		return -EINVAL;
+	for (u32 number = 0; number < map->hashes; number++) {
+		u32 bit = bloom_bit(map, value, number);
+		__atomic_fetch_or(map->memory + bit / 8, (u8)(1 << bit % 8), __ATOMIC_RELAXED);
+	}
+	return 0;
+}
+
+int st_map_contains(struct st_map *map, const void *value)
+{
+	for (u32 number = 0; number < map->hashes; number++) {
+		u32 bit = bloom_bit(map, value, number);
+		if (!(__atomic_load_n(map->memory + bit / 8, __ATOMIC_RELAXED) & 1 << bit % 8))
+			return -ENOENT;
+	}
+	return 0;
+}
+
 /* ---- queue and stack ---- */
 
 int st_map_push(struct st_map *map, const void *value, u64 flags)
 {
+	if (map->type == ST_BLOOM_FILTER)
+		return bloom_add(map, value, flags);
 	if (!is_queue(map) || flags & BPF_NOEXIST || flags > BPF_EXIST)
 		return -EINVAL;
 	u32 size = map->max_entries + 1;
@@ -475,6 +514,8 @@ int st_map_push(struct st_map *map, const void *value, u64 flags)
 
 int st_map_peek(struct st_map *map, void *value, bool pop)
 {
+	if (map->type == ST_BLOOM_FILTER)
+		return pop ? -EOPNOTSUPP : st_map_contains(map, value);
 	if (!is_queue(map))
 		return -EINVAL;
 	u32 size = map->max_entries + 1;
@@ -529,7 +570,7 @@ static int update(struct st_map *map, const void *key, const void *value, u64 fl
 {
 	if (is_hash(map))
 		return hash_update(map, key, value, flags, cpu);
-	if (is_queue(map))
+	if (is_queue(map) || map->type == ST_BLOOM_FILTER)
 		return st_map_push(map, value, flags);
 	if (!is_array(map))
 		return -EINVAL;

@@ -10,6 +10,7 @@
 enum st_map_type {
 	ST_HASH = 1, ST_ARRAY = 2, ST_PROG_ARRAY = 3, ST_PERF_EVENT_ARRAY = 4, ST_PERCPU_HASH = 5, ST_PERCPU_ARRAY = 6,
 	ST_LRU_HASH = 9, ST_LRU_PERCPU_HASH = 10, ST_LPM_TRIE = 11, ST_QUEUE = 22, ST_STACK_MAP = 23, ST_RINGBUF = 27,
+	ST_BLOOM_FILTER = 30,
 };
 
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
@@ -33,18 +34,22 @@ struct st_map {
 	u32 *prefixes;   /* LPM: how many keys have each prefix length */
 	/* queue and stack */
 	u32 head, tail;
+	/* bloom filter: bits in `memory` */
+	u32 bit_mask, hashes;
 	const struct st_prog **programs; /* PROG_ARRAY */
 	struct st_ring *ring;            /* RINGBUF; PERF_EVENT_ARRAY: a tee to the readers */
 	struct st_map *next;             /* of all maps */
 };
 
 /* 0 with *made set.  The caller has validated sizes; what can fail is memory. */
-ST_EXPORT int st_map_create(u32 type, u32 key_size, u32 value_size, u32 max_entries, u32 flags, struct st_map **made);
+ST_EXPORT int st_map_create(u32 type, u32 key_size, u32 value_size, u32 max_entries, u32 flags, u64 extra,
+			    struct st_map **made);
 ST_EXPORT void st_map_destroy(struct st_map *map);
 /* User space's operations: values are `value_bytes` long. */
 ST_EXPORT int st_map_get(struct st_map *map, const void *key, void *value);
 ST_EXPORT int st_map_set(struct st_map *map, const void *key, const void *value, u64 flags);
 ST_EXPORT int st_map_delete(struct st_map *map, const void *key);
+ST_EXPORT int st_map_contains(struct st_map *map, const void *value); /* bloom filter: 0 or -ENOENT */
 ST_EXPORT int st_map_next(struct st_map *map, const void *key, void *next);
 ST_EXPORT int st_map_take(struct st_map *map, const void *key, void *value); /* lookup and delete; pop */
 /* Copies all keys (key_size each) and values (value_bytes each).  Returns how many there are; copies none when there are

@@ -132,7 +132,9 @@ def _check_argument(env: Env, signature: h.Signature, helper: int, number: int, 
         spec = env.program.maps[call.map]
         size = spec.key_size if wanted == h.KEY else spec.value_size
         _expect(number, reg, _MEMORY, _EXPECTED_MEMORY)
-        check_memory(env, signature, reg, number, size, size, wanted == h.OUT_VALUE, call)
+        # A bloom filter is asked for a value, where a queue gives one.
+        out = wanted == h.OUT_VALUE and spec.type is not MapType.BLOOM_FILTER
+        check_memory(env, signature, reg, number, size, size, out, call)
     elif wanted in (h.IN, h.OUT, h.IN_OR_NULL):
         rest_on(reg.marks)
         if wanted != h.IN_OR_NULL or not is_zero(reg):

@@ -27,6 +27,7 @@ ALLOWED: dict[M, frozenset[H]] = {
     M.XSKMAP: frozenset({H.redirect_map}),
     M.QUEUE: _QUEUES,
     M.STACK: _QUEUES,
+    M.BLOOM_FILTER: frozenset({H.map_push_elem, H.map_peek_elem}),
     M.RINGBUF: frozenset({H.ringbuf_output, H.ringbuf_reserve, H.ringbuf_query}),
 }
 

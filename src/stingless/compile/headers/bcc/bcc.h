@@ -16,6 +16,8 @@ typedef _Bool bool;
 
 #define BPF_NO_GLOBAL_DATA /* formats on the stack, as kernels before 5.2 demand */
 #include <bpf/bpf_helpers.h>
+#undef bpf_printk
+#define bpf_printk(fmt, ...) __bpf_printk(fmt, ##__VA_ARGS__) /* bpf_trace_printk() in the dialect: three arguments */
 #include <bpf/bpf_endian.h>
 #include <linux/bpf.h>
 #include <linux/ptrace.h>

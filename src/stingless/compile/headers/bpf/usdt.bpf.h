@@ -63,7 +63,6 @@ extern const _Bool LINUX_HAS_BPF_COOKIE __kconfig;
 
 #define __ST_USDT_ENOENT (-2)
 #define __ST_USDT_ESRCH (-3)
-#define __ST_USDT_EINVAL (-22)
 
 static __always_inline struct __bpf_usdt_spec *__st_usdt_spec(struct pt_regs *ctx)
 {
@@ -128,9 +127,7 @@ static __noinline __attribute__((unused)) int bpf_usdt_arg(struct pt_regs *ctx, 
 	struct __bpf_usdt_arg_spec *arg;
 	long error;
 
-	if (!res)
-		return __ST_USDT_EINVAL;
-	*res = 0;
+	*res = 0; /* on every path, for the caller's verification */
 	arg = __st_usdt_arg_spec(ctx, arg_num, &error);
 	if (!arg)
 		return error;
