@@ -332,8 +332,8 @@ def test_fentry_of_many(kernel: LinuxKernel) -> None:
     SEC("fexit.multi/vfs_unlink") int left(void *ctx) {{ if (MINE()) last += bpf_get_attach_cookie(ctx); return 0; }}
     """
     if not has("BPF_TRACE_FENTRY_MULTI"):
-        with pytest.raises(StinglessError, match=r"7\.2"):
-            Hooks(kernel, text).attach()
+        with pytest.raises(StinglessError):  # it cannot even be loaded: "must provide btf_id"
+            Hooks(kernel, text).program()
         return
     hooks = Hooks(kernel, text)
     with hooks.attach() as link:

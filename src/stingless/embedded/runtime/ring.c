@@ -137,6 +137,27 @@ u64 st_ring_take_lost(struct st_ring *ring)
 	return __atomic_exchange_n(&ring->lost, 0, __ATOMIC_RELAXED);
 }
 
+/* In blocks of a constant size: a call of memcpy() for each record takes longer than its copy. */
+u64 st_ring_copy(const u8 *at, u64 count, u32 length, u8 *to)
+{
+	u64 step = padded(ST_RING_HEADER + (u64)length);
+	for (u64 i = 0; i < count; i++, at += step) {
+		if (__atomic_load_n((const u32 *)at, __ATOMIC_ACQUIRE) != length)
+			return i;
+		const u8 *from = at + ST_RING_HEADER, *end = from + length;
+		for (; end - from >= 16; from += 16, to += 16)
+			__builtin_memcpy(to, from, 16);
+		if (end - from >= 8) {
+			__builtin_memcpy(to, from, 8);
+			from += 8;
+			to += 8;
+		}
+		while (from < end)
+			*to++ = *from++;
+	}
+	return count;
+}
+
 void st_ring_listen(struct st_ring *ring, int event)
 {
 	st_acquire(&ring->lock);

@@ -34,6 +34,9 @@ ST_EXPORT void st_ring_destroy(struct st_ring *ring);
 ST_EXPORT u64 *st_ring_positions(struct st_ring *ring);
 ST_EXPORT u8 *st_ring_data(struct st_ring *ring); /* its size, twice in a row */
 ST_EXPORT u64 st_ring_take_lost(struct st_ring *ring);
+/* Copies records of `length` bytes each, without their headers, from the header at `at` on; of `count` the ones before
+ * the first that is busy, discarded or of another length.  Returns how many. */
+ST_EXPORT u64 st_ring_copy(const u8 *at, u64 count, u32 length, u8 *to);
 ST_EXPORT void st_ring_listen(struct st_ring *ring, int event);
 ST_EXPORT void st_ring_subscribe(struct st_ring *tee, struct st_ring *ring);
 ST_EXPORT void st_ring_unsubscribe(struct st_ring *tee, struct st_ring *ring);
