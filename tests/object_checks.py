@@ -13,6 +13,7 @@ from stingless import ClosedError, CompileError, UnknownNameError, VerifierError
 from stingless.attach import NotBySectionError
 from stingless.events import Xdp
 from stingless.kernel import Kernel
+from stingless.maps import QueueMap
 from stingless.object import Object
 from tests.leak_checks import open_files
 
@@ -111,7 +112,7 @@ class ObjectChecks:
         assert events["port"].tolist() == [53, 53, 53]
         assert events["name"][0] == b"count"
         assert counter.variables["seen"].value == 3
-        flows = dict(counter.maps["flows"])  # type: ignore[call-overload]
+        flows = dict(counter.map("flows"))
         ((flow, traffic),) = flows.items()
         assert (flow.source, flow.target) == (1, 2)
         assert (traffic.packets, traffic.bytes) == (3, 192)
@@ -156,9 +157,15 @@ class ObjectChecks:
             one.programs["count"].run(PACKET)
             other.programs["count"].run(PACKET)
             other.close()
-            assert [t.packets for t in one.maps["flows"].values()] == [2]  # type: ignore[attr-defined]
+            assert [t.packets for t in one.maps["flows"].values()] == [2]
         with pytest.raises(UnknownNameError, match="no map named 'flow'"):
             load(source, kernel=kernel, maps={"flow": one.maps["flows"]})
+
+    def test_a_map_of_another_kind(self, counter: Object) -> None:
+        with pytest.raises(TypeError, match="map 'flows' is a HashMap, not a QueueMap"):
+            counter.map("flows", QueueMap)
+        with pytest.raises(UnknownNameError, match="no map named 'flaws'; the nearest: flows"):
+            counter.map("flaws")
 
     def test_info_of_a_program(self, counter: Object) -> None:
         info = counter.programs["count"].info
@@ -174,7 +181,9 @@ class ObjectChecks:
             program.attach(Xdp("lo"), interface="lo")
         assert counter.attach() == []
 
-    def test_what_the_verifier_refuses_ends_on_the_users_line(self, kernel: Kernel, source: Path, tmp_path: Path) -> None:
+    def test_what_the_verifier_refuses_ends_on_the_users_line(
+        self, kernel: Kernel, source: Path, tmp_path: Path
+    ) -> None:
         path = tmp_path / "broken.bpf.c"
         path.write_text(BROKEN)
         load(source, kernel=kernel).close()  # the kernel object keeps the BTF of the last object
@@ -208,7 +217,7 @@ class ObjectChecks:
         with pytest.raises(ClosedError):
             counter.ring_buffer("events")
         with pytest.raises(ClosedError):
-            counter.maps["flows"].clear()  # type: ignore[attr-defined]
+            counter.maps["flows"].clear()
 
     def test_a_forgotten_object_is_told_with_its_place(self, kernel: Kernel, source: Path) -> None:
         load(source, kernel=kernel).close()

@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from stingless.bpf import BPF as BPF
+    from stingless.btf.kernel import kernel_btf as kernel_btf
     from stingless.errors import AttachError as AttachError
     from stingless.errors import ClosedError as ClosedError
     from stingless.errors import CompileError as CompileError
@@ -47,12 +48,13 @@ _HOME = {
     "Object": "stingless.object",
     "load": "stingless.object",
     "open_id": "stingless.maps",
+    "kernel_btf": "stingless.btf.kernel",
     "open_object": "stingless.object",
     "open_pinned": "stingless.maps",
     "read_object": "stingless.obj.reader",
     **dict.fromkeys(_ERRORS, "stingless.errors"),
 }
-__all__ = ["BPF", "Object", "load", "open_id", "open_object", "open_pinned", "read_object", *_ERRORS]
+__all__ = ["BPF", "Object", "kernel_btf", "load", "open_id", "open_object", "open_pinned", "read_object", *_ERRORS]
 
 
 def __getattr__(name: str) -> Any:

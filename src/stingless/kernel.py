@@ -6,9 +6,10 @@ Values and keys are bytes here; typed views are made above.  Nothing above this 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stingless.events import Event
 from stingless.obj.spec import MapSpec, ObjectSpec, ProgramSpec
@@ -233,6 +234,14 @@ class EventReader(Protocol):
     def runs(self, limit: int | None = None) -> Iterator[Run | Lost]:
         """The records that are there, at most `limit`, and the gaps among them.  The memory of a run is the writers'
         again after its step; the room is theirs when the iteration ends.  What it is broken off at, stays."""
+
+    def copy(self, size: int, to: Any, limit: int | None = None) -> int:
+        """Copy records of exactly `size` bytes, at most `limit`, to a writable buffer, as far as that goes in one step;
+        how many.  `runs()` goes on after them."""
+
+    def lease(self, limit: int | None = None) -> AbstractContextManager[Run]:
+        """Of a ring buffer: the records that come next as far as they are alike, at most `limit`, where they lie.  Their
+        room is the writers' again at the end of the block; after an exception they stay."""
 
     def poll(self, timeout_ms: int = -1) -> list[Record]:
         """The records there are; waits up to `timeout_ms` (-1: for ever) while there are none."""

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from stingless._gen.uapi import MapType
 from stingless.errors import ClosedError, UnknownNameError
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from stingless.btf.types import Btf
     from stingless.events import Event
     from stingless.kernel import Kernel, Link, Map, Program, ProgramInfo, RunResult
-    from stingless.maps import TypedMap, Variable
+    from stingless.maps import KeyedMap, TypedMap, Variable
     from stingless.streams import PerfBuffer, RingBuffer, UserRingBuffer
 
+M = TypeVar("M", bound="TypedMap")
 Source = str | Path | bytes | ObjectSpec
 
 
@@ -181,22 +182,23 @@ class Object:
         self._made_at = caller()
         if programs is not None:
             spec = _only(spec, programs)
-        names = [name for name, program in spec.programs.items() if program.autoload]
         targets = extends or {}
         self._loaded = LoadedObject(kernel, spec, btf=btf, maps=maps, pins=pins)
         self._closed = False
         try:
             self.programs: Mapping[str, LoadedProgram] = {
-                name: LoadedProgram(self, self._loaded.program(name, target=targets.get(name))) for name in names
+                name: LoadedProgram(self, self._loaded.program(name, target=targets.get(name)))
+                for name, program in self.spec.programs.items()
+                if program.autoload
             }
             self._loaded.fill()
-            self.maps: Mapping[str, TypedMap] = {
+            self.maps: Mapping[str, Any] = {
                 name: open_typed(map) for name, map in self._loaded.maps.items() if name != LOSS_MAP
             }
             self.variables: Mapping[str, Variable] = {
                 name: Variable(self._loaded.maps[v.map], v)
                 for name, v in self.spec.variable_specs.items()
-                if v.map in self._loaded.maps
+                if v.map in self._loaded.maps and self.spec.maps[v.map].type is not MapType.STRUCT_OPS
             }
         except BaseException:
             self.close()
@@ -249,13 +251,33 @@ class Object:
         self.links.append(link)
         return link
 
+    @overload
+    def map(self, name: str) -> KeyedMap[Any, Any]: ...
+    @overload
+    def map(self, name: str, kind: type[M]) -> M: ...
+    def map(self, name: str, kind: type[TypedMap] | None = None) -> TypedMap:
+        """`maps[name]` with its static type: `obj.map("flows")[key]`, `obj.map("waiting", QueueMap).push(1)`.
+
+        Raises `UnknownNameError`; `TypeError` when the map is of another kind.
+        """
+        from stingless.maps import KeyedMap, TypedMap
+
+        self._map(name)
+        found = self.maps[name]
+        wanted = KeyedMap if kind is None else kind
+        if not isinstance(found, wanted):
+            raise TypeError(f"map {name!r} is a {type(found).__name__}, not a {wanted.__name__}")
+        assert isinstance(found, TypedMap)
+        return found
+
     def ring_buffer(self, name: str, type: Any = None, *, gaps: bool = False) -> RingBuffer:
         """The records of a RINGBUF map, with what was lost.  `type`, `gaps`: see `stingless.streams.RingBuffer`.  The
         object closes it."""
+        from stingless.obj.loss import uncounted
         from stingless.streams import RingBuffer
         from stingless.streams.losses import counter
 
-        losses = counter(self._loaded.maps, name)
+        losses = counter(self._loaded.maps, name, uncounted(each.spec for each in self.programs.values()))
         ring: RingBuffer = RingBuffer(self._map(name), type=type, btf=self.spec.btf, gaps=gaps, losses=losses)
         self._streams.append(ring)
         return ring

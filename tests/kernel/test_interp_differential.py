@@ -15,6 +15,7 @@ from stingless.asm.instruction import Instruction, encode, exit_, ld_imm64, mov,
 from stingless.embedded.kernel import EmbeddedKernel
 from stingless.errors import StinglessError
 from stingless.linux.kernel import LinuxKernel
+from stingless.obj.sections import BPF_F_SLEEPABLE
 from stingless.obj.spec import ProgramSpec
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="bpf(2) needs root here")

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
 
 from stingless._sys.barrier import barrier
 from stingless._sys.pages import Pages
+from stingless.errors import NotSupportedError
 from stingless.streams.records import Run
-from stingless.streams.scan import BUSY, HEADER, ring_runs
+from stingless.streams.scan import BUSY, HEADER, even_run, ring_runs
+
+
+@cache
+def _copier() -> Callable[[int, int, int, int], int] | None:
+    """The runtime's, which checks and copies a record in one pass over memory; None where there is no runtime."""
+    from stingless._sys.runtime import library
+
+    try:
+        return library().st_ring_copy  # type: ignore[no-any-return]
+    except NotSupportedError:
+        return None
 
 
 class RingMemory:
@@ -22,6 +37,7 @@ class RingMemory:
         self._data = data
         self._mask = len(data) // 2 - 1
         self._tagged = tagged
+        self._address = 0  # of `_data`, once it is known
 
     @property
     def available(self) -> int:
@@ -62,10 +78,47 @@ class RingMemory:
                     limit -= len(run)
         finally:
             runs.close()  # type: ignore[attr-defined]
-            if done != start:
-                barrier()  # all was read before its room is given back
-                self._consumer[0] = done
-                barrier()  # and that is seen before we look, for the last time, whether there is more
+            self._give_back(start, done)
+
+    def copy(self, size: int, to: Any, limit: int | None = None) -> int:
+        """Copy the committed records that come next and are of `size` bytes, at most `limit`, one after the other to
+        the writable buffer `to`, and give their room back; how many.  It ends at the first that is being written,
+        discarded or of another size, and where `to` is full; `runs()` goes on there.  Without the runtime it is 0."""
+        position = self._consumer[0]
+        step = (size + HEADER + 7) & ~7
+        count = (self._producer[0] - position) // step
+        if limit is not None:
+            count = min(count, limit)
+        if size <= 0 or self._tagged or (count := min(count, len(to) // size)) <= 0 or (copier := _copier()) is None:
+            return 0
+        if not self._address:
+            import numpy as np  # ctypes takes no addresses of what is only to be read
+
+            self._address = np.frombuffer(self._data, np.uint8).ctypes.data
+        barrier()
+        target = ctypes.addressof(ctypes.c_char.from_buffer(to))
+        done = copier(self._address + (position & self._mask), count, size, target)
+        self._give_back(position, position + done * step)
+        return done
+
+    @contextlib.contextmanager
+    def lease(self, limit: int | None = None) -> Iterator[Run]:
+        """The committed records that come next as far as they are alike, at most `limit`, where they lie.  Their room
+        is given back at the end of the block; after an exception it is not."""
+        start, end = self._consumer[0], self._producer[0]
+        barrier()
+        shift = start - (start & self._mask)
+        run, following = even_run(self._data, start - shift, end - shift, limit)
+        barrier()
+        yield run
+        del run
+        self._give_back(start, following + shift)
+
+    def _give_back(self, start: int, done: int) -> None:
+        if done != start:
+            barrier()  # all was read before its room is given back
+            self._consumer[0] = done
+            barrier()  # and that is seen before we look, for the last time, whether there is more
 
     def release(self) -> None:
         # A traceback may still hold a view of the memory, which is unmapped when the last of them is gone.

@@ -145,6 +145,7 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "st_ring_positions": (c_void_p, [c_void_p]),
     "st_ring_data": (c_void_p, [c_void_p]),
     "st_ring_take_lost": (c_uint64, [c_void_p]),
+    "st_ring_copy": (c_uint64, [c_void_p, c_uint64, c_uint32, c_void_p]),
     "st_ring_listen": (None, [c_void_p, c_int]),
     "st_ring_subscribe": (None, [c_void_p, c_void_p]),
     "st_ring_unsubscribe": (None, [c_void_p, c_void_p]),

@@ -31,7 +31,7 @@ def dtype_of(codec: Codec) -> np.dtype[Any]:
             return np.dtype(f"{order}f{codec.size}")
         case Chars() if codec.size:
             return np.dtype(f"S{codec.size}")
-        case Array():
+        case Array() if codec.size:
             return np.dtype((codec.element.dtype, (codec.length,)))
         case RecordCodec():
             return _record(codec)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from stingless.btf.fields import Field
 from stingless.btf.names import identifiers
@@ -62,7 +62,7 @@ class Record:
         return self.__copy__()
 
     def __replace__(self, /, **changes: Any) -> Self:
-        return replace(self, **changes)
+        return cast(Self, replace(self, **changes))
 
 
 def replace(record: Any, /, **changes: Any) -> Any:
@@ -113,9 +113,7 @@ class RecordCodec(Codec):
     def __init__(self, type: Type, fields: tuple[Field, ...], order: str) -> None:
         super().__init__(type, type.size, f"{type.size}s", order)
         self.fields = fields
-        for field in fields:
-            if field.end > type.size:
-                raise ObjectError(f"BTF type {type.id}: {field.c_name!r} ends after {described(type)} does")
+        _check_ends(type, fields)
         self.weight = 1 + sum(getattr(field.codec, "weight", 1) for field in fields)
         if self.weight > _HEAVIEST:
             raise ObjectError(f"BTF type {type.id} ({described(type)}) has more than {_HEAVIEST} nested fields")
@@ -178,6 +176,7 @@ class StructCodec(RecordCodec):
         self, type: Type, fields: tuple[Field, ...], stored: tuple[Field, ...], in_order: tuple[str, ...], order: str
     ) -> None:
         super().__init__(type, fields, order)
+        _check_ends(type, stored)
         self.stored = stored
         self.in_order = in_order
         get = attrgetter(*(field.name for field in stored)) if stored else lambda record: ()
@@ -367,6 +366,12 @@ def make(btf: Btf, record: Type, codec_of: Callable[[int], Codec]) -> RecordCode
     cls.__name__ = cls.__qualname__ = identifiers([record.name or record.kind.name.lower()])[0]
     made.cls = cls
     return made
+
+
+def _check_ends(type: Type, fields: tuple[Field, ...]) -> None:
+    for field in fields:
+        if field.end > type.size:
+            raise ObjectError(f"BTF type {type.id}: {field.c_name!r} ends after {described(type)} does")
 
 
 def _check(record: Type, member: _Found, codec: Codec) -> None:

@@ -74,7 +74,7 @@ class _Builder:
         match found.kind:
             case Kind.INT if found.encoding & 4 and found.size == 1:
                 return Boolean(found, order)
-            case Kind.INT:
+            case Kind.INT if 0 < found.size <= 16:
                 return Integer(found, found.size, found.signed, order)
             case Kind.PTR:
                 return Integer(found, 8, False, order)

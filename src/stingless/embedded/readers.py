@@ -8,6 +8,8 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 from stingless._gen.uapi import MapType
 from stingless._sys.runtime import Ring
@@ -60,6 +62,14 @@ class RingReader(Reader):
         finally:
             if not self._closed and self.available:
                 os.eventfd_write(self._event, 1)  # not all was taken
+
+    def copy(self, size: int, to: Any, limit: int | None = None) -> int:
+        self._open(self._what)
+        return self._memory.copy(size, to, limit)
+
+    def lease(self, limit: int | None = None) -> AbstractContextManager[Run]:
+        self._open(self._what)
+        return self._memory.lease(limit)
 
     def _free(self) -> None:
         self._ring.listen(-1)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import select
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 from stingless._gen.uapi import MapType
 from stingless._sys import perf_event
@@ -117,6 +119,14 @@ class RingReader(Reader):
     def runs(self, limit: int | None = None) -> Iterator[Run]:
         self._open(self._what)
         return self._ring.runs(limit)
+
+    def copy(self, size: int, to: Any, limit: int | None = None) -> int:
+        self._open(self._what)
+        return self._ring.copy(size, to, limit)
+
+    def lease(self, limit: int | None = None) -> AbstractContextManager[Run]:
+        self._open(self._what)
+        return self._ring.lease(limit)
 
     def _free(self) -> None:
         self._ring.close()

@@ -11,7 +11,7 @@ Source: kernel/bpf/ringbuf.c, `bpf_ringbuf_reserve()`, `bpf_ringbuf_output()`, `
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from stingless._gen.helpers import Helper
@@ -43,7 +43,7 @@ def count_losses(spec: ObjectSpec, cpus: int = 256) -> ObjectSpec:
     """The object with a map `LOSS_MAP` in which its programs count: in row i (see `rows`) a u64 each `SLOT` bytes for
     each of `cpus` CPUs, rounded up to a power of two (of more CPUs, some share a counter).
 
-    A program of which a jump would become too long is left as it is.  An object without ring buffers comes back as it
+    A program of which a jump would become too long is left as it is: see `uncounted`.  An object without ring buffers comes back as it
     was, and so does one that counts already.
     """
     names = rows(spec.maps)
@@ -58,11 +58,21 @@ def count_losses(spec: ObjectSpec, cpus: int = 256) -> ObjectSpec:
     return replace(spec, maps={**spec.maps, LOSS_MAP: counters}, programs=counted)
 
 
-def _counted(spec: ProgramSpec, names: Sequence[str], slots: int) -> ProgramSpec:
-    code = decode(spec.code)
-    calls = [
+def uncounted(programs: Iterable[ProgramSpec]) -> tuple[str, ...]:
+    """Those of an object's programs that reserve or output, and do not count."""
+    silent = (each for each in programs if not any(ref.map == LOSS_MAP for ref in each.map_refs))
+    return tuple(each.name for each in silent if _calls(decode(each.code)))
+
+
+def _calls(code: Sequence[Instruction]) -> list[int]:
+    return [
         i for i, insn in enumerate(code) if insn.opcode == op.JMP | op.CALL and not insn.src and insn.imm in _FAILED
     ]
+
+
+def _counted(spec: ProgramSpec, names: Sequence[str], slots: int) -> ProgramSpec:
+    code = decode(spec.code)
+    calls = _calls(code)
     if not calls:
         return spec
     rings = _Rings(spec, code)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from stingless._gen.uapi import MapType
@@ -13,8 +14,11 @@ from stingless.streams.stream import Stream
 from stingless.streams.types import codec_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from stingless.btf.types import Btf
     from stingless.streams.losses import LossCounter
+    from stingless.streams.records import Run
 
 
 def _map(map: Any, kind: MapType) -> Map:
@@ -51,6 +55,52 @@ class RingBuffer(Stream[Any]):
         codec = codec_of(found.spec, type, btf)
         reader = found.open_events(EventOptions())
         super().__init__(reader, f"the ring buffer {found.spec.name!r}", codec, gaps=gaps, losses=losses)
+
+    @contextmanager
+    def lease(self, limit: int | None = None) -> Generator[NDArray[Any]]:
+        """The records that are there, at most `limit`, as `drain()` gives them, but without a copy: a read-only array
+        in the ring's own memory, which is the programs' again at the end of the block.
+
+            with ring.lease() as events:
+                total += events["bytes"].sum()
+
+        What is to be kept is copied in the block; nothing looks at the array after it.  An exception in the block
+        leaves the records in the ring.  The array ends before the first record that was discarded, is still being
+        written, or is of another size than the first: a second lease goes on after that.  It is empty when there is
+        none; it does not wait, and has no gaps.  Until the block ends, nothing else reads the stream, and programs have
+        only the rest of the ring.
+
+        Raises `RecordSizeError` when the next record is not of its type's size.
+        """
+        with self._turn():
+            if waiting := self._waiting():
+                packed, kept = self._drained(waiting if limit is None else min(limit, waiting))
+                kept.flags.writeable = False
+                try:
+                    yield kept
+                except BaseException:
+                    self._queue.appendleft(packed.run())
+                    raise
+                return
+            with self._reader.lease(limit) as run:
+                yield self._view(run)
+                self._count_run(run)
+
+    def _view(self, run: Run) -> NDArray[Any]:
+        """A run of a lease as an array."""
+        import numpy as np
+
+        dtype, at = self._dtype(), run.offsets
+        assert isinstance(at, range)
+        assert isinstance(run.sizes, int)
+        if len(run) and dtype is not None and run.sizes != dtype.itemsize:
+            raise self._sizes_differ([run.sizes], range(dtype.itemsize, dtype.itemsize + 1))
+        if dtype is not None:
+            events: NDArray[Any] = np.ndarray((len(run),), dtype, run.data, at.start, (at.step,))
+        else:
+            events = np.ndarray((len(run), run.sizes), np.uint8, run.data, at.start, (at.step, 1))
+        events.flags.writeable = False
+        return events
 
 
 class PerfBuffer(Stream[Any]):

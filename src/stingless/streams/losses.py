@@ -13,9 +13,11 @@ from stingless.obj.loss import LOSS_MAP, SLOT, UNKNOWN, rows
 class LossCounter:
     """The counters of one ring buffer: one for each CPU."""
 
-    def __init__(self, map: Map, ring: str, names: tuple[str, ...]) -> None:
-        """`names`: of the rows of `map`.  Raises `ValueError` when `ring` is not among them."""
+    def __init__(self, map: Map, ring: str, names: tuple[str, ...], uncounted: tuple[str, ...] = ()) -> None:
+        """`names`: of the rows of `map`.  `uncounted`: programs that do not count.  Raises `ValueError` when `ring` is
+        not among the names."""
         self._map = map
+        self.uncounted = uncounted
         self._row = names.index(ring)
         self._unknown = names.index(UNKNOWN)
         self._slots = map.spec.value_size // SLOT // len(names)
@@ -49,10 +51,11 @@ class LossCounter:
             self._words = None
 
 
-def counter(maps: Mapping[str, Map], ring: str) -> LossCounter | None:
-    """The counter of the ring buffer `ring` of an object's maps, if its programs count."""
+def counter(maps: Mapping[str, Map], ring: str, uncounted: tuple[str, ...] = ()) -> LossCounter | None:
+    """The counter of the ring buffer `ring` of an object's maps, if its programs count; `uncounted`: those that do
+    not (see `stingless.obj.loss.uncounted`)."""
     found = maps.get(LOSS_MAP)
     if found is None:
         return None
     names = rows({name: map.spec for name, map in maps.items()})
-    return LossCounter(found, ring, names) if ring in names else None
+    return LossCounter(found, ring, names, uncounted) if ring in names else None

@@ -29,6 +29,12 @@ class Packed:
     def sizes(self) -> set[int]:
         return {size for count, size in self.counts if count}
 
+    def add(self, count: int, size: int) -> None:
+        """`count` records of `size` bytes that were copied to the end of what is used."""
+        self.counts.append((count, size))
+        self.records += count
+        self.used += count * size
+
     def run(self) -> Run:
         """The same as a run of its own."""
         sizes, offsets = self.layout()
@@ -113,18 +119,21 @@ def packed_bytes(run: Run, size: int) -> bytes:
 
 
 class Spare:
-    """A buffer for many bytes, used again once the arrays made of it are gone: fresh memory costs as much time as
-    copying to it."""
+    """Buffers for many bytes, used again once the arrays made of them are gone: fresh memory costs more time than
+    copying to it.  There are two, since an array is often kept until the next one is there."""
 
     _LEAST = 1 << 20
 
     def __init__(self) -> None:
-        self._buffer: Bytes | None = None
+        self._buffers: list[Bytes] = []
 
     def take(self, room: int) -> Bytes:
         if room < self._LEAST:
             return np.empty(room, np.uint8)
-        old = self._buffer
-        if old is None or not room <= len(old) <= 4 * room or sys.getrefcount(old) > 3:  # here, in self, the argument
-            self._buffer = old = np.empty(room, np.uint8)
-        return old
+        self._buffers = [each for each in self._buffers if room <= len(each) <= 4 * room][-2:]
+        for i in range(len(self._buffers)):
+            if sys.getrefcount(self._buffers[i]) <= 2:  # the list's and the argument
+                return self._buffers[i]
+        fresh = np.empty(room, np.uint8)
+        self._buffers = [*self._buffers[-1:], fresh]
+        return fresh

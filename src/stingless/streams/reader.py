@@ -5,7 +5,8 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from stingless.kernel import Record
 from stingless.owned import Owned
@@ -28,6 +29,12 @@ class Reader(Owned):
 
     def runs(self, limit: int | None = None) -> Iterator[Run | Lost]:
         raise NotImplementedError  # each kind of ring is read in its own way
+
+    def copy(self, size: int, to: Any, limit: int | None = None) -> int:
+        return 0
+
+    def lease(self, limit: int | None = None) -> AbstractContextManager[Run]:
+        raise NotImplementedError  # of ring buffers alone
 
     def poll(self, timeout_ms: int = -1) -> list[Record]:
         deadline = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000

@@ -77,6 +77,40 @@ def ring_runs(
         headers.release()
 
 
+def even_run(memory: memoryview, at: int, end: int, limit: int | None = None) -> tuple[Run, int]:
+    """The records of a ring buffer's bytes `at` to `end`, at most `limit`, before the first that is still being
+    written, discarded or not as long as those before it; and where that one begins.  Discarded ones before the first
+    record are passed."""
+    headers = memory.cast("I")
+    try:
+        while at < end and (header := headers[at >> 2]) & DISCARDED and not header & BUSY:
+            at += ((header & ~DISCARDED) + HEADER + 7) & ~7
+        length = headers[at >> 2] if at < end else BUSY
+    finally:
+        headers.release()
+    if length & BUSY or limit == 0:
+        return Run(memory, range(0), 0), at
+    step = (length + HEADER + 7) & ~7
+    most = (end - at) // step if limit is None else min((end - at) // step, limit)
+    count = 0
+    while count < most:
+        chunk = min(most - count, _CHUNK)
+        found = _same(memory, at + count * step, step, chunk, length)
+        count += found
+        if found < chunk:
+            break
+    first = at + HEADER
+    return Run(memory, range(first, first + count * step, step), length), at + count * step
+
+
+def _same(memory: memoryview, at: int, step: int, count: int, length: int) -> int:
+    """How many of `count` headers from `at` on tell of a committed record of that length, before the first other."""
+    import numpy as np
+
+    same = np.ndarray((count,), np.uint32, memory, at, (step,)) == length
+    return count if same.all() else int(same.argmin())
+
+
 def _alike(memory: memoryview, at: int, step: int, count: int, length: int) -> tuple[range | list[int], int]:
     """Offsets of the records from `at` on while they are `length` bytes long, and how many were passed with those that
     were discarded."""

@@ -277,6 +277,7 @@ class Stream(Faces[T]):
             {cpu: n for cpu, n in sorted(self._lost.items()) if cpu >= 0},
             self._unassigned,
             self.wakeups,
+            self._losses.uncounted if self._losses is not None else (),
         )
 
     _unassigned = 0
@@ -302,10 +303,12 @@ class Stream(Faces[T]):
                 self._count(run)
             else:
                 yield run
-                count = len(run)
-                self._records += count
-                self._bytes += run.sizes * count if isinstance(run.sizes, int) else sum(run.sizes)
+                self._count_run(run)
             del run
+
+    def _count_run(self, run: Run) -> None:
+        self._records += len(run)
+        self._bytes += run.sizes * len(run) if isinstance(run.sizes, int) else sum(run.sizes)
 
     def _free(self) -> None:
         super()._free()
@@ -352,6 +355,11 @@ class Stream(Faces[T]):
 
     # Arrays
 
+    def _waiting(self) -> int:
+        """Records that were taken and not delivered."""
+        taken = sum(len(run) for run in self._queue if isinstance(run, Run))
+        return taken + (length_hint(self._items) if self._run is not None else 0)
+
     def _pending(self) -> list[Run]:
         """What was taken and not delivered.  It is the caller's from now on."""
         runs = [run for run in self._queue if isinstance(run, Run)]
@@ -359,6 +367,7 @@ class Stream(Faces[T]):
             runs.insert(0, self._run.after(len(self._run) - left))
         self._queue = deque(each for each in self._queue if isinstance(each, Lost))
         self._items = iter(())
+        self._run = None
         return runs
 
     def _packed(self, limit: int | None, fixed: int | None, allowed: range | None) -> Packed:
@@ -369,7 +378,7 @@ class Stream(Faces[T]):
         if self._spare is None:
             self._spare = Spare()
         held = sum(len(run) * fixed if fixed is not None else len(run.data) for run in pending)
-        packed = Packed(self._spare.take(held + self._room(fixed)))
+        packed = Packed(self._spare.take(held + self._room(fixed, limit, allowed is not None)))
         seen: set[int] = set()
 
         def fitting(runs: Iterable[Run]) -> Iterator[Run]:
@@ -390,6 +399,12 @@ class Stream(Faces[T]):
                 if len(whole) < len(head):
                     rest.appendleft(head.after(len(whole)))
                 left = None if left is None else left - len(whole)
+            if fixed and left != 0:
+                copied = self._reader.copy(fixed, packed.buffer[packed.used :], left)
+                packed.add(copied, fixed)
+                self._records += copied
+                self._bytes += copied * fixed
+                left = None if left is None else left - copied
             if left != 0:
                 runs = self._runs(left)
                 try:
@@ -404,10 +419,22 @@ class Stream(Faces[T]):
             self._queue.extend(rest)
         return packed
 
-    def _room(self, fixed: int | None) -> int:
+    def _room(self, fixed: int | None, limit: int | None, exact: bool) -> int:
         """Bytes that all records there now may take."""
         available = self._reader.available
-        return available if fixed is None else max(available, available // 8 * fixed)
+        if fixed is None:
+            return available
+        room = available if exact else max(available, available // 8 * fixed)
+        return room if limit is None else min(room, limit * fixed)
+
+    def _dtype(self) -> np.dtype[Any] | None:
+        import numpy as np
+
+        if self._codec is None:
+            return None
+        if self._codec.dtype is None:
+            raise TypeError(f"{self._what}: NumPy has no form of {self._codec!r}; use drain_raw(), or type=bytes")
+        return np.dtype(self._codec.dtype)
 
     def drain(self, limit: int | None = None, *, size: int | None = None, columns: bool = False) -> NDArray[Any]:
         """All records that are there (at most `limit`) as an array: a structured one of the codec's dtype, or of rows
@@ -417,33 +444,29 @@ class Stream(Faces[T]):
         is cut, or filled with zeros, to that many bytes, and `drain_raw()` takes any.  With `columns` the array's
         fields are "cpu" (-1: not known), "time" (ns, 0: not known) and "event".
         """
-        import numpy as np
-
-        codec = self._codec
-        dtype: np.dtype[Any] | None = None
-        if codec is not None:
-            if codec.dtype is None:
-                raise TypeError(f"{self._what}: NumPy has no form of {codec!r}; use drain_raw(), or type=bytes")
-            dtype = np.dtype(codec.dtype)
         with self._turn():
-            if dtype is not None and size is None:
-                fixed: int | None = dtype.itemsize
-                packed = self._packed(limit, fixed, range(dtype.itemsize, dtype.itemsize + self._padded + 1))
-            else:
-                fixed = size if size is not None or dtype is None else dtype.itemsize
-                packed = self._packed(limit, fixed, None)
-                if fixed is None and len(packed.sizes()) > 1:
-                    self._queue.appendleft(packed.run())
-                    raise self._sizes_differ(packed.sizes(), None)
-        each = fixed if fixed is not None else next(iter(packed.sizes()), 0)
-        events: NDArray[Any]
-        if dtype is not None and dtype.itemsize == each:
-            events = np.ndarray((packed.records,), dtype, packed.buffer)
-        else:
-            events = np.ndarray((packed.records, each), np.uint8, packed.buffer)
+            packed, events = self._drained(limit, size)
         if not columns and not self._timed:
             return events
         return self._with_columns(packed, events, columns)
+
+    def _drained(self, limit: int | None, size: int | None = None) -> tuple[Packed, NDArray[Any]]:
+        import numpy as np
+
+        dtype = self._dtype()
+        if dtype is not None and size is None:
+            fixed: int | None = dtype.itemsize
+            packed = self._packed(limit, fixed, range(dtype.itemsize, dtype.itemsize + self._padded + 1))
+        else:
+            fixed = size if size is not None or dtype is None else dtype.itemsize
+            packed = self._packed(limit, fixed, None)
+            if fixed is None and len(packed.sizes()) > 1:
+                self._queue.appendleft(packed.run())
+                raise self._sizes_differ(packed.sizes(), None)
+        each = fixed if fixed is not None else next(iter(packed.sizes()), 0)
+        if dtype is not None and dtype.itemsize == each:
+            return packed, np.ndarray((packed.records,), dtype, packed.buffer)
+        return packed, np.ndarray((packed.records, each), np.uint8, packed.buffer)
 
     def _with_columns(self, packed: Packed, events: NDArray[Any], columns: bool) -> NDArray[Any]:
         import numpy as np
