@@ -240,8 +240,8 @@ class EventReader(Protocol):
         how many.  `runs()` goes on after them."""
 
     def lease(self, limit: int | None = None) -> AbstractContextManager[Run]:
-        """Of a ring buffer: the records that come next as far as they are alike, at most `limit`, where they lie.  Their
-        room is the writers' again at the end of the block; after an exception they stay."""
+        """Of a ring buffer: the records that come next as far as they are alike, at most `limit`, where they lie.
+        Their room is the writers' again at the end of the block; after an exception they stay."""
 
     def poll(self, timeout_ms: int = -1) -> list[Record]:
         """The records there are; waits up to `timeout_ms` (-1: for ever) while there are none."""

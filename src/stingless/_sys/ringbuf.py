@@ -22,7 +22,7 @@ def _copier() -> Callable[[int, int, int, int], int] | None:
     from stingless._sys.runtime import library
 
     try:
-        return library().st_ring_copy  # type: ignore[no-any-return]
+        return library().st_ring_copy
     except NotSupportedError:
         return None
 
@@ -131,6 +131,7 @@ class RingBuffer(RingMemory):
     """Of a map of the kernel: three mappings, of the consumer's position, of the producers', and of the data."""
 
     def __init__(self, map_fd: int, size: int) -> None:
+        _copier()  # it is loaded now, not when many records wait
         page = os.sysconf("SC_PAGESIZE")
         self._mine = Pages(map_fd, page, writable=True)
         try:

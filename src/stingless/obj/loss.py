@@ -43,8 +43,8 @@ def count_losses(spec: ObjectSpec, cpus: int = 256) -> ObjectSpec:
     """The object with a map `LOSS_MAP` in which its programs count: in row i (see `rows`) a u64 each `SLOT` bytes for
     each of `cpus` CPUs, rounded up to a power of two (of more CPUs, some share a counter).
 
-    A program of which a jump would become too long is left as it is: see `uncounted`.  An object without ring buffers comes back as it
-    was, and so does one that counts already.
+    A program of which a jump would become too long is left as it is: see `uncounted`.  An object without ring
+    buffers comes back as it was, and so does one that counts already.
     """
     names = rows(spec.maps)
     inner = any(map.inner is not None and map.inner.type is MapType.RINGBUF for map in spec.maps.values())

@@ -11,7 +11,7 @@ from stingless._gen.uapi import MapType
 from stingless.errors import MapError
 from stingless.kernel import EventOptions, Map
 from stingless.streams.stream import Stream
-from stingless.streams.types import codec_of
+from stingless.streams.types import Codec, codec_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +27,14 @@ def _map(map: Any, kind: MapType) -> Map:
     if found.spec.type is not kind:
         raise MapError(f"map {found.spec.name!r} is a {found.spec.type.name}, not a {kind.name}", errno.EINVAL)
     return found
+
+
+def _ready(codec: Codec | None) -> Codec | None:
+    """Load NumPy and make the codec's dtype now, and not when many records wait."""
+    import stingless.streams.pack  # noqa: F401
+
+    _ = codec and codec.dtype
+    return codec
 
 
 class RingBuffer(Stream[Any]):
@@ -48,11 +56,9 @@ class RingBuffer(Stream[Any]):
         gaps: bool = False,
         losses: LossCounter | None = None,
     ) -> None:
-        import numpy as np  # noqa: F401  (so that its first use does not come when many records wait)
-
         self._closed = True
         found = _map(map, MapType.RINGBUF)
-        codec = codec_of(found.spec, type, btf)
+        codec = _ready(codec_of(found.spec, type, btf))
         reader = found.open_events(EventOptions())
         super().__init__(reader, f"the ring buffer {found.spec.name!r}", codec, gaps=gaps, losses=losses)
 
@@ -128,11 +134,9 @@ class PerfBuffer(Stream[Any]):
         cpus: Sequence[int] | None = None,
         timed: bool = False,
     ) -> None:
-        import numpy as np  # noqa: F401  (as above)
-
         self._closed = True
         found = _map(map, MapType.PERF_EVENT_ARRAY)
-        codec = codec_of(found.spec, type, btf)
+        codec = _ready(codec_of(found.spec, type, btf))
         chosen = tuple(cpus) if cpus is not None else None
         reader = found.open_events(EventOptions(pages, wakeup_events, wakeup_bytes, chosen, timed))
         what = f"the perf buffer {found.spec.name!r}"

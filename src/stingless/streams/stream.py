@@ -434,7 +434,8 @@ class Stream(Faces[T]):
             return None
         if self._codec.dtype is None:
             raise TypeError(f"{self._what}: NumPy has no form of {self._codec!r}; use drain_raw(), or type=bytes")
-        return np.dtype(self._codec.dtype)
+        dtype: np.dtype[Any] = np.dtype(self._codec.dtype)
+        return dtype
 
     def drain(self, limit: int | None = None, *, size: int | None = None, columns: bool = False) -> NDArray[Any]:
         """All records that are there (at most `limit`) as an array: a structured one of the codec's dtype, or of rows

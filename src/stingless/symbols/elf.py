@@ -17,7 +17,7 @@ def function_offsets(path: str) -> dict[str, int]:
     data = Path(path).read_bytes()
     try:
         return _functions(data)
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, OverflowError) as error:
         raise ObjectError(f"{path} is not a well-formed ELF file: {error}") from None
 
 

@@ -43,8 +43,8 @@ class Probes:
 def _read(path: str, _stamp: tuple[int, int, int]) -> Probes:
     try:
         return parse(Path(path).read_bytes())
-    except (struct.error, IndexError, ValueError) as error:
-        raise ObjectError(f"{path} is not a well-formed ELF file: {error}") from None
+    except ObjectError as error:
+        raise ObjectError(f"{path}: {error}") from None
 
 
 def probes(path: str) -> Probes:
@@ -63,7 +63,14 @@ def probe(path: str, provider: str, name: str) -> tuple[Place, ...]:
 
 
 def parse(data: bytes) -> Probes:
-    """Raises `ObjectError`, `struct.error`."""
+    """Raises `ObjectError`."""
+    try:
+        return _parse(data)
+    except (struct.error, IndexError, OverflowError) as error:
+        raise ObjectError(f"not a well-formed ELF file: {error}") from None
+
+
+def _parse(data: bytes) -> Probes:
     if data[:6] != b"\x7fELF\x02\x01":
         raise ObjectError("not a 64-bit little-endian ELF file")
     kind, machine = struct.unpack_from("<HH", data, 16)
@@ -101,15 +108,18 @@ def _notes(data: bytes, base: int, loads: list[tuple[int, int, int, int]]) -> li
         if kind != _NT_STAPSDT or owner != b"stapsdt\0":
             continue
         address, noted, semaphore = struct.unpack_from("<QQQ", body)
-        provider, name, arguments = (text.decode("utf-8", "replace") for text in body[24:].split(b"\0")[:3])
+        texts = [text.decode("utf-8", "replace") for text in body[24:].split(b"\0")]
+        if len(texts) < 3:
+            raise ObjectError("a note of a static probe is cut short")
+        provider, name, arguments = texts[:3]
         # A tool that moved the sections after linking (prelink) did not change the notes.
         shift = base - noted if base and noted else 0
         offset = _file_offset(address + shift, loads)
         if offset is None:
-            raise ValueError(f"the probe {provider}:{name} is at {address:#x}, in no segment")
+            raise ObjectError(f"the probe {provider}:{name} is at {address:#x}, in no segment")
         counter = _file_offset(semaphore + shift, loads) if semaphore else 0
         if counter is None:
-            raise ValueError(f"the semaphore of {provider}:{name} is at {semaphore:#x}, in no segment")
+            raise ObjectError(f"the semaphore of {provider}:{name} is at {semaphore:#x}, in no segment")
         found.append((provider, name, Place(address + shift, offset, counter, arguments)))
     return found
 
