@@ -64,6 +64,24 @@ class Blob:
         tail = b"".join(self.words(self.string(name), type_id) for name, type_id in parameters)
         return self.add(Kind.FUNC_PROTO, "", returns, tail, len(parameters))
 
+    def struct(self, name: str, size: int, members: Sequence[tuple[str, int, int]] = ()) -> int:
+        """Members are name, type, offset in bytes."""
+        return self.record(name, size, [(member, type_id, at * 8) for member, type_id, at in members])
+
+    def pointer(self, to: int) -> int:
+        return self.add(Kind.PTR, "", to)
+
+    def func(self, name: str, proto: int) -> int:
+        """A global one."""
+        return self.add(Kind.FUNC, name, proto, vlen=1)
+
+    def var(self, name: str, of: int) -> int:
+        """A global one."""
+        return self.add(Kind.VAR, name, of, self.words(1))
+
+    def typedef(self, name: str, of: int) -> int:
+        return self.add(Kind.TYPEDEF, name, of)
+
     def array(self, element: int, length: int, index: int = 1) -> int:
         return self.add(Kind.ARRAY, "", 0, self.words(element, index, length))
 

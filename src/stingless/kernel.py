@@ -111,6 +111,9 @@ class Map(Protocol):
     def fd(self) -> int:
         """What identifies it as a value of a map of maps (on Linux, its file descriptor)."""
 
+    @property
+    def closed(self) -> bool: ...
+
     def close(self) -> None: ...
 
 

@@ -91,7 +91,7 @@ def load(
         from stingless.obj.loss import count_losses as counted
 
         spec = counted(spec, possible_cpus())
-    return Object(
+    loaded = Object(
         kernel or session.current().kernel,
         spec,
         btf=types,
@@ -100,6 +100,8 @@ def load(
         programs=programs,
         extends={n: p.program if isinstance(p, LoadedProgram) else p for n, p in (extends or {}).items()},
     )
+    loaded._shared = maps  # as long as it uses them, they are not forgotten
+    return loaded
 
 
 class LoadedProgram:
@@ -178,6 +180,7 @@ class Object:
         self.kernel = kernel
         self.links: list[Link] = []
         self._streams: list[RingBuffer | PerfBuffer | UserRingBuffer] = []
+        self._shared: object = maps
         self._closed = True  # until there is something to close
         self._made_at = caller()
         if programs is not None:

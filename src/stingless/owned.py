@@ -21,6 +21,10 @@ class Owned:
         if self._closed:
             raise ClosedError(f"{what} is closed")
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def close(self) -> None:
         if self._home is not None:
             self._home.pop(id(self), None)

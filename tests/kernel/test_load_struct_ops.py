@@ -13,7 +13,7 @@ from stingless.errors import LoadError, NotSupportedError, ObjectError, UnknownN
 from stingless.linux.kernel import LinuxKernel
 from stingless.linux.struct_ops import struct_bytes
 from stingless.obj.spec import MapSpec, StructOpsSpec
-from tests.btf_builder import BtfBuilder
+from tests.btf_blobs import Blob
 from tests.linux_support import IS_ROOT
 from tests.load_support import Loaded, compiled
 
@@ -66,18 +66,18 @@ def test_a_program_in_no_struct(kernel: LinuxKernel) -> None:
         kernel.load_program(spec.programs["lonely"], {})
 
 
-def layouts() -> tuple[MapSpec, BtfBuilder, int]:
+def layouts() -> tuple[MapSpec, Blob, int]:
     """An object's struct, and the kernel's of that name with its members elsewhere."""
-    mine = BtfBuilder()
-    number, char = mine.integer("int", 4, 1), mine.integer("char", 1)
+    mine = Blob()
+    number, char = mine.integer("int", 4, 1), mine.integer("char", 1, 0)
     function = mine.pointer(mine.proto(0))
     own = mine.struct("ops", 32, [("run", function, 0), ("name", mine.array(char, 8), 8), ("flags", number, 16),
                                   ("extra", number, 20), ("data", mine.pointer(0), 24)])  # fmt: skip
     content = bytes(8) + b"name\0\0\0\0" + struct.pack("<IIQ", 5, 0, 0)
     ops = StructOpsSpec("ops", (("run", "p"),))
     spec = MapSpec("m", MapType.STRUCT_OPS, 4, 32, 1, 0, 0, own, initial=content, struct_ops=ops, btf=mine.btf())
-    theirs = BtfBuilder()
-    number, char = theirs.integer("int", 4, 1), theirs.integer("char", 1)
+    theirs = Blob()
+    number, char = theirs.integer("int", 4, 1), theirs.integer("char", 1, 0)
     function = theirs.pointer(theirs.proto(0))
     other = theirs.struct("ops", 40, [("flags", number, 4), ("name", theirs.array(char, 8), 8), ("run", function, 24),
                                       ("data", function, 32)])  # fmt: skip
@@ -103,8 +103,8 @@ def test_members_that_do_not_fit() -> None:
     pointing = replace(spec, initial=spec.initial[:24] + b"\1" + spec.initial[25:])
     with pytest.raises(ObjectError, match=r"'data'.*pointer"):
         struct_bytes(pointing, btf, btf.type(other), {"p": 9})
-    wider = BtfBuilder()
-    wide = wider.struct("ops", 16, [("flags", wider.integer("long", 8), 0), ("run", wider.pointer(0), 8)])
+    wider = Blob()
+    wide = wider.struct("ops", 16, [("flags", wider.integer("long", 8, 0), 0), ("run", wider.pointer(0), 8)])
     bare = replace(spec, initial=bytes(16) + spec.initial[16:])
     with pytest.raises(ObjectError, match=r"'flags'.*4 bytes.*8"):
         struct_bytes(bare, wider.btf(), wider.btf().type(wide), {"p": 9})
@@ -113,4 +113,4 @@ def test_members_that_do_not_fit() -> None:
 def test_no_map_of_that_kind() -> None:
     spec = MapSpec("m", MapType.ARRAY, 4, 4, 1)
     with pytest.raises(ObjectError, match="no content"):
-        struct_bytes(spec, BtfBuilder().btf(), BtfBuilder().btf().type(0), {})
+        struct_bytes(spec, Blob().btf(), Blob().btf().type(0), {})

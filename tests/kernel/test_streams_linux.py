@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
+import stingless
 from stingless.compile import compile_object
 from stingless.errors import ClosedError, LoadError, MapError
 from stingless.kernel import Map
@@ -138,6 +140,18 @@ def test_losses_are_not_known_without_counters(kernel: LinuxKernel) -> None:
     maps, _ = load(kernel, spec_of(f'{RING}SEC("xdp") int prog(struct xdp_md *ctx) {{ {BODIES["loop"]} }}'))
     with RingBuffer(maps["ring"]) as ring:
         assert ring.statistics().lost is None
+
+
+def test_programs_that_do_not_count_are_told(kernel: LinuxKernel) -> None:
+    """One is as if a jump of it would have become too long."""
+    body = f"(struct xdp_md *ctx) {{ {BODIES['loop']} }}"
+    spec = spec_of(f'{RING}SEC("xdp") int brief{body} SEC("xdp") int far{body}')
+    counted = count_losses(spec)
+    counted = replace(counted, programs={**counted.programs, "far": spec.programs["far"]})
+    with stingless.load(counted, kernel=kernel) as obj, obj.ring_buffer("ring") as ring:
+        assert ring.statistics().uncounted == ("far",)
+    with stingless.load(spec, kernel=kernel) as obj, obj.ring_buffer("ring") as ring:
+        assert ring.statistics().uncounted == ()
 
 
 USER = """

@@ -14,7 +14,7 @@ from stingless.embedded.kernel import EmbeddedKernel
 from stingless.errors import NotSupportedError, VerifierError
 from stingless.obj.spec import ExternRef, ExternSpec, LineInfo, MapRef, MapSpec, ObjectSpec, ProgramSpec
 from stingless.target.release import kernel_version
-from tests.btf_builder import BtfBuilder
+from tests.btf_blobs import Blob
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def kernel() -> Iterator[EmbeddedKernel]:
 
 def with_kfunc(weak: bool, guarded: bool) -> ObjectSpec:
     """A program that calls a kernel function, `guarded` by a test whether it is there."""
-    types = BtfBuilder()
+    types = Blob()
     extern = ExternSpec("bpf_task_release", ".ksyms", types.proto(types.integer("int", 4, 1)), weak, function=True)
     call = Instruction(op.JMP | op.CALL, 0, op.PSEUDO_CALL, 0, -1)
     test = [*ld_imm64(1, 0), jump(op.JEQ, 1, 0, 1)] if guarded else []
@@ -50,7 +50,7 @@ def test_weak_ones_are_not_there(kernel: EmbeddedKernel) -> None:
 
 
 def test_the_version_is_that_of_the_machine(kernel: EmbeddedKernel) -> None:
-    types = BtfBuilder()
+    types = Blob()
     extern = ExternSpec("LINUX_KERNEL_VERSION", ".kconfig", types.integer("int", 4, 1), size=4)
     data = MapSpec(".kconfig", MapType.ARRAY, 4, 4, 1, initial=bytes(4), frozen=True)
     code = encode([*ld_imm64(1, 0), load(op.W, 0, 1, 0), exit_()])
@@ -65,7 +65,7 @@ def test_the_version_is_that_of_the_machine(kernel: EmbeddedKernel) -> None:
 
 def test_info(kernel: EmbeddedKernel) -> None:
     counts = kernel.create_map(MapSpec("counts", MapType.HASH, 4, 8, 4))
-    types = BtfBuilder()
+    types = Blob()
     file, text = types.string("prog.c"), types.string("  return 2;")
     spec = ProgramSpec(
         "a_program_of_a_long_name",

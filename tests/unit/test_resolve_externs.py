@@ -15,7 +15,7 @@ from stingless.btf.types import Btf, Kind
 from stingless.errors import NotSupportedError, ObjectError, UnknownNameError
 from stingless.obj.resolve import resolve
 from stingless.obj.spec import ExternRef, ExternSpec, MapSpec, ObjectSpec, ProgramSpec, StructOpsSpec
-from tests.btf_builder import BtfBuilder
+from tests.btf_blobs import Blob
 
 BOOL, CHAR, SIGNED = 4, 2, 1
 
@@ -51,7 +51,7 @@ class Machine:
         return False
 
 
-def kconfig(types: BtfBuilder, machine: Machine, *externs: ExternSpec) -> bytes:
+def kconfig(types: Blob, machine: Machine, *externs: ExternSpec) -> bytes:
     size = max(each.offset + each.size for each in externs)
     spec = ObjectSpec(
         {".kconfig": MapSpec(".kconfig", MapType.ARRAY, 4, size, 1, initial=bytes(size))},
@@ -65,13 +65,13 @@ def kconfig(types: BtfBuilder, machine: Machine, *externs: ExternSpec) -> bytes:
     return content
 
 
-def setting(types: BtfBuilder, type_id: int, size: int, value: str | None, weak: bool = False) -> bytes:
+def setting(types: Blob, type_id: int, size: int, value: str | None, weak: bool = False) -> bytes:
     machine = Machine(settings={"CONFIG_OTHER": "y"} | ({"CONFIG_X": value} if value is not None else {}))
     return kconfig(types, machine, ExternSpec("CONFIG_X", ".kconfig", type_id, weak, size=size))
 
 
 def test_kinds_of_settings() -> None:
-    types = BtfBuilder()
+    types = Blob()
     boolean, char = types.integer("_Bool", 1, BOOL), types.integer("char", 1, CHAR)
     text = types.array(char, 6)
     tristate = types.enum("libbpf_tristate", [("TRI_NO", 0), ("TRI_YES", 1), ("TRI_MODULE", 2)])
@@ -86,9 +86,9 @@ def test_kinds_of_settings() -> None:
 
 
 def test_settings_that_do_not_fit() -> None:
-    types = BtfBuilder()
+    types = Blob()
     boolean, short = types.integer("_Bool", 1, BOOL), types.integer("short", 2, SIGNED)
-    number, pointer = types.integer("u32", 4), types.pointer(0)
+    number, pointer = types.integer("u32", 4, 0), types.pointer(0)
     for type_id, size, value, why in (
         (boolean, 1, "m", "needs bool"),
         (boolean, 1, "2", "0 or 1"),
@@ -104,8 +104,8 @@ def test_settings_that_do_not_fit() -> None:
 
 
 def test_missing_settings() -> None:
-    types = BtfBuilder()
-    number = types.integer("u32", 4)
+    types = Blob()
+    number = types.integer("u32", 4, 0)
     assert setting(types, number, 4, None, weak=True) == bytes(4)
     with pytest.raises(UnknownNameError, match="CONFIG_X") as e:
         setting(types, number, 4, None)
@@ -118,8 +118,8 @@ def test_missing_settings() -> None:
 
 
 def test_facts_of_the_kernel() -> None:
-    types = BtfBuilder()
-    number, boolean = types.integer("u32", 4), types.integer("_Bool", 1, BOOL)
+    types = Blob()
+    number, boolean = types.integer("u32", 4, 0), types.integer("_Bool", 1, BOOL)
     content = kconfig(
         types,
         Machine(release=(4, 19, 300)),
@@ -168,10 +168,10 @@ def test_address_of_a_symbol() -> None:
 
 def kernel() -> tuple[Btf, Btf]:
     """A kernel's types, and those of a module."""
-    own = BtfBuilder()
+    own = Blob()
     number = own.integer("int", 4, SIGNED)
     task = own.struct("task_struct", 8, [("pid", number, 0)])
-    own.func("bpf_task_acquire", own.proto(own.pointer(task), own.pointer(task)))
+    own.func("bpf_task_acquire", own.proto(own.pointer(task), [("p", own.pointer(task))]))
     own.var("runqueues", task)
     own.func("vfs_read", own.proto(number))
     own.func("bpf_lsm_file_open", own.proto(number))
@@ -179,7 +179,7 @@ def kernel() -> tuple[Btf, Btf]:
     own.typedef("btf_trace_sched_switch", own.pointer(0))
     ops = own.struct("tcp_congestion_ops", 24, [("init", own.pointer(0), 0), ("flags", number, 8)])
     own.struct("bpf_struct_ops_tcp_congestion_ops", 40, [("data", ops, 8)])
-    module = BtfBuilder()
+    module = Blob()
     module.integer("int", 4, SIGNED)
     module.func("bpf_ct_release", module.proto(1))
     module.var("counter", 1)
@@ -192,13 +192,13 @@ def machine() -> Machine:
 
 
 def local_types() -> tuple[Btf, dict[str, int]]:
-    types = BtfBuilder()
+    types = Blob()
     number = types.integer("int", 4, SIGNED)
     task = types.struct("task_struct", 4, [("pid", number, 0)])
     ids = {
         "int": number,
         "task": task,
-        "acquire": types.proto(types.pointer(task), types.pointer(task)),
+        "acquire": types.proto(types.pointer(task), [("p", types.pointer(task))]),
         "release": types.proto(number),
     }
     return types.btf(), ids

@@ -10,7 +10,7 @@ from stingless._gen.helpers import Helper
 from stingless._gen.uapi import MapType, ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, call, decode, encode, exit_, jump, ld_imm64, mov, mov_imm
-from stingless.obj.loss import LOSS_MAP, SLOT, count_losses, rows
+from stingless.obj.loss import LOSS_MAP, SLOT, count_losses, rows, uncounted
 from stingless.obj.spec import LineInfo, MapRef, MapSpec, ObjectSpec, ProgramSpec
 
 RINGS = {name: MapSpec(name, MapType.RINGBUF, 0, 0, 4096) for name in ("b", "a")}
@@ -103,3 +103,7 @@ def test_a_jump_that_would_be_too_long_leaves_the_program() -> None:
     filler = [mov_imm(0, 0)] * 32760
     spec = object_of([jump(op.JEQ, 1, 0, 32763), *body, *filler, exit_()], MapRef(1, "a"))
     assert count_losses(spec) is spec
+    assert uncounted(spec.programs.values()) == tuple(spec.programs)
+    counts = count_losses(object_of([*body, exit_()], MapRef(0, "a")))
+    assert uncounted(counts.programs.values()) == ()
+    assert uncounted(object_of([mov_imm(0, 0), exit_()]).programs.values()) == ()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from stingless._sys import ringbuf
 from stingless._sys.pages import Pages
 from stingless._sys.perf_event import PerfRing
 from stingless._sys.ringbuf import RingBuffer
@@ -136,5 +137,88 @@ def test_a_record_that_is_still_written_holds_those_behind_it(file: Fd) -> None:
     assert writer.consumed() == at
     writer.commit(at)
     assert drained(ring.runs()) == [b"reserved", b"later"]
+    ring.close()
+    writer.pages.close()
+
+
+@pytest.fixture(params=["with the runtime", "without it"])
+def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    there = request.param == "with the runtime"
+    if not there:
+        monkeypatch.setattr(ringbuf, "_copier", lambda: None)
+    return there
+
+
+def test_copy_of_records_of_one_size(file: Fd, runtime: bool) -> None:
+    """Of every size, round the ring, up to the first that is not like the others."""
+    writer = RingWriter(file, 4096)
+    ring = RingBuffer(file.fileno(), 4096)
+    for size in [*range(1, 50), 64, 100]:
+        records = [bytes((size + i + k) & 0xFF for k in range(size)) for i in range(10)]
+        for record in records:
+            writer.write(record)
+        for data, flags in ((b"x" * size, DISCARDED), (b"y" * size, 0), (b"z" * (size + 1), 0)):
+            writer.write(data, flags)
+        at = writer.write(b"a" * size, BUSY)
+        buffer = bytearray(12 * size)
+        assert ring.copy(size + 1, buffer) == 0
+        if runtime:
+            start = writer.consumed()
+            assert ring.copy(size, buffer, 3) == 3
+            assert buffer == b"".join(records[:3]) + bytes(9 * size)
+            assert writer.consumed() == start + 3 * ((size + 15) & ~7)
+            assert ring.copy(size, memoryview(buffer)[: 2 * size + size // 2]) == 2  # there is room for no more
+            assert ring.copy(size, buffer) == 5
+            assert buffer[: 5 * size] == b"".join(records[5:])
+            assert ring.copy(size, buffer) == 0  # discarded
+            assert drained(ring.runs(1)) == [b"y" * size]
+            assert ring.copy(size, buffer) == 0  # longer
+            assert drained(ring.runs()) == [b"z" * (size + 1)]
+        else:
+            assert ring.copy(size, buffer) == 0
+            assert drained(ring.runs()) == [*records, b"y" * size, b"z" * (size + 1)]
+        assert ring.copy(size, buffer) == 0
+        assert writer.consumed() == at
+        writer.commit(at)
+        assert ring.copy(size, buffer) == runtime
+        assert drained(ring.runs()) == [b"a" * size][runtime:]
+        assert writer.consumed() == writer.position
+    ring.close()
+    writer.pages.close()
+
+
+@pytest.mark.parametrize("start", [0, 4096 - 8, 4096 - 40, (1 << 40) - 16])
+def test_lease_of_a_ring(file: Fd, start: int) -> None:
+    writer = RingWriter(file, 4096)
+    writer.start_at(start)
+    ring = RingBuffer(file.fileno(), 4096)
+    with ring.lease() as run:
+        assert len(run) == 0
+    writer.write(b"passed over", DISCARDED)
+    for i in range(60):
+        writer.write(b"record %02d" % i)
+    held = writer.write(b"record 60", BUSY)
+    with pytest.raises(RuntimeError), ring.lease() as run:
+        raise RuntimeError
+    assert writer.consumed() == start
+    with ring.lease(0) as run:
+        assert len(run) == 0
+    with ring.lease(50) as run:
+        assert run.copied().pieces() == [b"record %02d" % i for i in range(50)]
+        assert isinstance(run.offsets, range)
+    with ring.lease() as run:
+        assert writer.consumed() == held - 10 * 24
+        assert run.copied().pieces() == [b"record %02d" % i for i in range(50, 60)]
+    assert writer.consumed() == held
+    with ring.lease() as run:
+        assert len(run) == 0
+    writer.commit(held)
+    writer.write(b"")
+    writer.write(b"")
+    with ring.lease() as run:
+        assert run.copied().pieces() == [b"record 60"]
+    with ring.lease() as run:
+        assert (len(run), run.sizes) == (2, 0)
+    del run
     ring.close()
     writer.pages.close()

@@ -270,6 +270,7 @@ class Map:
         weakref.finalize(self, self._library.st_map_destroy, self.address)
         self._key_size = key_size
         self._value_bytes = value_bytes
+        self.frozen = False  # to user space, which keeps to it itself
         self._programs: dict[int, Program] = {}
         self._retired: list[Program] = []  # may be running still
         self._ring: Ring | None = None

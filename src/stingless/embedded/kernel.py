@@ -80,11 +80,11 @@ class EmbeddedKernel:
         return self._keep(EmbeddedMap(spec, self._program))
 
     def open_map(self, source: str | Path | int) -> EmbeddedMap:
-        """By the id of one of this kernel object's maps; it is the same object.  There are no pins."""
+        """By the id of one of this kernel object's maps.  There are no pins."""
         self._open()
-        for each in self._made.values():
+        for each in list(self._made.values()):
             if isinstance(each, EmbeddedMap) and each.fd == source:
-                return each
+                return self._keep(each.another())
         raise FileNotFoundError(errno.ENOENT, f"there is no map {source}; the embedded kernel has no pins")
 
     def _program(self, fd: int) -> EmbeddedProgram | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -31,7 +32,6 @@ class EmbeddedMap(Owned):
     def __init__(self, spec: MapSpec, program_of: Callable[[int], EmbeddedProgram | None]) -> None:
         spec = map_rules.checked(spec)
         self._spec = spec
-        self._frozen = spec.frozen
         self._id = next(_IDS)
         self._value_bytes = spec.value_size
         if spec.type in map_rules.PER_CPU:
@@ -46,6 +46,14 @@ class EmbeddedMap(Owned):
             raise LoadError(f"map {spec.name!r}: no memory for {spec.max_entries} entries", error.errno or 0) from None
         if spec.initial is not None:
             self.handle.set(bytes(4), spec.initial, BPF_ANY)
+        self.handle.frozen = spec.frozen
+
+    def another(self) -> EmbeddedMap:
+        """The same map once more, as an object that is closed by itself."""
+        self._open(f"map {self._spec.name!r}")
+        found = copy.copy(self)
+        found._home = None
+        return found
 
     @property
     def spec(self) -> MapSpec:
@@ -209,9 +217,9 @@ class EmbeddedMap(Owned):
 
     def freeze(self) -> None:
         self._open(f"map {self._spec.name!r}")
-        if self._frozen:
+        if self.handle.frozen:
             raise self._failed("freezing", errno.EPERM)
-        self._frozen = True
+        self.handle.frozen = True
 
     def memory(self) -> memoryview:
         self._open(f"map {self._spec.name!r}")
@@ -222,7 +230,7 @@ class EmbeddedMap(Owned):
                 advice="only arrays that were created with BPF_F_MMAPABLE can be mapped",
             )
         found = self.handle.values(spec.max_entries * ((spec.value_size + 7) // 8 * 8))
-        return found.toreadonly() if self._frozen or spec.flags & map_rules.RDONLY_PROG else found
+        return found.toreadonly() if self.handle.frozen or spec.flags & map_rules.RDONLY_PROG else found
 
     def pin(self, path: str | Path) -> None:
         raise NotSupportedError("pinning", advice="maps of the embedded kernel end with the process")
@@ -239,7 +247,7 @@ class EmbeddedMap(Owned):
             spec.max_entries,
             spec.flags,
             spec.name[:15],
-            self._frozen,
+            self.handle.frozen,
         )
 
     @property
@@ -263,7 +271,7 @@ class EmbeddedMap(Owned):
     def _check(self, doing: str, forbidding: int = 0) -> None:
         """`forbidding`: the access flags that refuse this to user space."""
         self._open(f"map {self._spec.name!r}")
-        frozen = self._frozen and forbidding & map_rules.RDONLY
+        frozen = self.handle.frozen and forbidding & map_rules.RDONLY
         if frozen or self._spec.flags & forbidding:
             raise self._failed(doing, errno.EPERM)
 
@@ -291,7 +299,7 @@ class EmbeddedMap(Owned):
         elif code == errno.EOPNOTSUPP:
             why = f"a {self._spec.type.name} has no such operation"
         elif code == errno.EPERM:
-            why = "it is frozen (constant data)" if self._frozen else "its flags forbid that to user space"
+            why = "it is frozen (constant data)" if self.handle.frozen else "its flags forbid that to user space"
         elif code == errno.EINVAL and doing.startswith("deleting"):
             why = f"the entries of a {self._spec.type.name} cannot be deleted"
         else:

@@ -32,6 +32,7 @@ from stingless.maps.percpu import PerCpu, PerCpuArrayMap, PerCpuMap
 from stingless.maps.pinning import create_pinned
 from stingless.maps.queue import BloomFilter, QueueMap
 from stingless.maps.variable import Variable
+from stingless.origin import caller
 
 __all__ = [
     "ArenaMap",
@@ -106,12 +107,18 @@ def open_typed(map: Map) -> TypedMap:
 def open_pinned(path: str | Path, kernel: Kernel | None = None) -> TypedMap:
     """The map that is pinned at a path, typed by the BTF that it was made with.  Raises `FileNotFoundError`,
     `PrivilegeError`, `LoadError`."""
-    return open_typed(_kernel(kernel).open_map(path))
+    return _opened(_kernel(kernel).open_map(path))
 
 
 def open_id(id: int, kernel: Kernel | None = None) -> TypedMap:
     """The map of that id.  Raises `FileNotFoundError`, `PrivilegeError` (CAP_SYS_ADMIN), `LoadError`."""
-    return open_typed(_kernel(kernel).open_map(id))
+    return _opened(_kernel(kernel).open_map(id))
+
+
+def _opened(map: Map) -> TypedMap:
+    typed = open_typed(map)
+    typed._made_at = caller()
+    return typed
 
 
 def _kernel(kernel: Kernel | None) -> Kernel:

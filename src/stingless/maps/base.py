@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +23,7 @@ class TypedMap:
     def __init__(self, map: Map) -> None:
         self.map = map
         self._value_codec: Codec | None = None
+        self._made_at = ""  # where the user opened it, if that was by itself
 
     @property
     def spec(self) -> MapSpec:
@@ -74,6 +76,12 @@ class TypedMap:
     def close(self) -> None:
         """Idempotent."""
         self.map.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_made_at", "") and not self.map.closed:
+            what = f"map {self.name!r} was never closed; it was opened at {self._made_at}"
+            warnings.warn(what, ResourceWarning, stacklevel=2, source=self)
+            self.close()
 
     def __enter__(self) -> Self:
         return self

@@ -116,6 +116,7 @@ class PerfBuffer(Stream[Any]):
     Each CPU of `cpus` (by default all that are online) has a ring of `pages`, a power of two.  The reader is woken
     after `wakeup_events` records or, when it is not 0, when `wakeup_bytes` are there.  `type`, `gaps`: as for
     `RingBuffer`.
+    `cpu` and `time` tell of the event delivered last.
     Without a type, records may have up to 7 bytes more than the program wrote: Linux fills them up.
 
     Raises `MapError`, `PrivilegeError`, `LoadError` (ring too large), `UnknownNameError`, `ValueError`.
@@ -141,3 +142,16 @@ class PerfBuffer(Stream[Any]):
         reader = found.open_events(EventOptions(pages, wakeup_events, wakeup_bytes, chosen, timed))
         what = f"the perf buffer {found.spec.name!r}"
         super().__init__(reader, what, codec, gaps=gaps, padded=True, timed=timed)
+
+    @property
+    def cpu(self) -> int:
+        """The CPU of the event that `for`, `read()` or a callback was given last; -1 before the first and after a gap,
+        which has its own.  Arrays: see `drain(columns=True)`."""
+        last = self._last()
+        return -1 if last is None else last[0].cpu_of(last[1])
+
+    @property
+    def time(self) -> int:
+        """The same event's time (ns, CLOCK_MONOTONIC) when the buffer is `timed`, else 0."""
+        last = self._last()
+        return 0 if last is None or not last[0].timed else last[0].time_of(last[1])

@@ -70,13 +70,19 @@ class Run:
 
     def cpus(self) -> list[int]:
         """The CPU of each record."""
-        if not self.tagged:
-            return [self.cpu] * len(self)
-        return [int.from_bytes(self.data[o - 4 : o], "little") for o in self.offsets]
+        return [self.cpu_of(i) for i in range(len(self))] if self.tagged else [self.cpu] * len(self)
+
+    def cpu_of(self, index: int) -> int:
+        at = self.offsets[index]
+        return int.from_bytes(self.data[at - 4 : at], "little") if self.tagged else self.cpu
 
     def times(self) -> list[int]:
         """The time of each record (`timed`)."""
-        return [int.from_bytes(self.data[o - 12 : o - 4], "little") for o in self.offsets]
+        return [self.time_of(i) for i in range(len(self))]
+
+    def time_of(self, index: int) -> int:
+        at = self.offsets[index]
+        return int.from_bytes(self.data[at - 12 : at - 4], "little")
 
 
 def joined(records: Iterable[tuple[int, int, bytes]]) -> Run:

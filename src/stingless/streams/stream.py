@@ -353,6 +353,12 @@ class Stream(Faces[T]):
             return codec.decode_many(packed_bytes(run, size), len(run))
         return [codec.decode(piece[:size].ljust(size, b"\0")) for piece in run.pieces()]
 
+    def _last(self) -> tuple[Run, int] | None:
+        """Where the record that was delivered last is: its run, and its place in it."""
+        if self._run is None or (index := len(self._run) - length_hint(self._items) - 1) < 0:
+            return None
+        return self._run, index
+
     # Arrays
 
     def _waiting(self) -> int:

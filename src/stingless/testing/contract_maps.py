@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import gc
 import ipaddress
 from dataclasses import replace
 from functools import cache
@@ -22,7 +23,7 @@ from stingless.compile import compile_object
 from stingless.cpus import possible_cpus
 from stingless.errors import ClosedError, MapError, NotSupportedError
 from stingless.kernel import BPF_EXIST, BPF_NOEXIST, Entries, Kernel
-from stingless.maps import Variable, open_typed
+from stingless.maps import Variable, open_id, open_typed
 from stingless.obj.reader import read_object
 from stingless.obj.spec import MapSpec, ObjectSpec, VariableSpec
 from stingless.testing.contract import map_text, run
@@ -401,5 +402,16 @@ class MapContract:
         again: Any = open_typed(kernel.open_map(info.id))
         assert again.info.id == info.id and dict(again.map.items()) == dict(map.map.items())
         assert next(iter(again)).source == 1  # it has its types
+        again.freeze()
+        again.close()
+        assert map.info.frozen and dict(map)  # it is the same map, and stays open
         with pytest.raises(FileNotFoundError):
             kernel.open_map(0x7FFFFFFF)
+
+    def test_a_map_that_was_opened_is_not_forgotten(self, kernel: Kernel) -> None:
+        map = _made(kernel, MapType.HASH, "flow", 8, 4)
+        forgotten = open_id(map.info.id, kernel)
+        assert dict(forgotten.map.items()) == {}
+        with pytest.warns(ResourceWarning, match=r"map 'hash' was never closed; it was opened at .*:\d+"):
+            del forgotten
+            gc.collect()

@@ -193,6 +193,102 @@ class StreamsContract:
         stream.poll(found.append, timeout=0)
         assert numbers(found) == wanted
 
+    def test_lease(self, object: Object, opened: Callable[..., Any]) -> None:
+        """No copy: the room is the programs' again at the end of the block, and not before."""
+        stream = opened("ring")
+        with stream.lease() as nothing:
+            assert len(nothing) == 0
+            assert nothing.dtype.names == ("number", "kind", "name")
+        at = 0
+        for _ in range(30):  # several times round the ring
+            for _ in range(4):
+                object.run("reserve", 211, at)
+                at += 211
+            with stream.lease(limit=100) as events:
+                assert events["number"].tolist() == list(range(at - 844, at - 744))
+                with pytest.raises(ValueError, match="read-only"):
+                    events["number"] = 0
+                with pytest.raises(RuntimeError, match="one reader at a time"):
+                    stream.drain()
+            with stream.lease() as events:
+                assert events["number"].tolist() == list(range(at - 744, at))
+                assert set(events["name"].tolist()) == {b"event"}
+        assert (stream.statistics().records, stream.statistics().lost) == (at, 0)
+        while not object.run("reserve", 256, 5):
+            pass
+        with stream.lease() as events:
+            full = len(events)
+            assert 1600 < full < 1640
+            assert object.run("reserve", 1, 6) == 1  # no room
+        assert object.run("reserve", 1, 7) == 0
+        assert stream.drain()["number"].tolist() == [7]
+
+    def test_lease_of_what_a_loop_left(self, object: Object, opened: Callable[..., Any]) -> None:
+        stream = opened("ring")
+        object.run("reserve", 5)
+        assert stream.read().number == 0
+        object.run("reserve", 2, 5)
+        with pytest.raises(RuntimeError, match="mine"), stream.lease(limit=3) as events:
+            raise RuntimeError("mine")  # they stay
+        with stream.lease(limit=3) as events:
+            assert events["number"].tolist() == [1, 2, 3]
+        with pytest.raises(RuntimeError, match="mine"), stream.lease() as events:
+            raise RuntimeError("mine")
+        assert stream.read().number == 4
+        with pytest.raises(RuntimeError, match="mine"), stream.lease() as events:
+            assert events["number"].tolist() == [5, 6]
+            raise RuntimeError("mine")
+        assert stream.drain()["number"].tolist() == [5, 6]
+        assert stream.statistics().records == 7
+
+    def test_lease_ends_at_another_kind_of_record(self, object: Object, opened: Callable[..., Any]) -> None:
+        stream = opened("ring")
+        object.run("reserve", 3, 0)
+        object.run("reserve", 4, 10, 1)  # every other one discarded
+        found = []
+        for _ in range(4):
+            with stream.lease() as events:
+                found.append(events["number"].tolist())
+        assert found == [[0, 1, 2, 10], [12], [], []]
+        other = opened("other")
+        object.run("output", 4, 0, 1)  # of 32 and 12 bytes
+        with other.lease() as events:
+            assert events["number"].tolist() == [0]
+        with pytest.raises(RecordSizeError, match="12"), other.lease():
+            pass
+        assert len(other.drain(size=12)) == 3
+        other.close()
+        raw = opened("other", type=bytes)
+        object.run("output", 2, 7)
+        object.run("output", 2, 1, 1)
+        with raw.lease() as rows:
+            assert rows.shape == (3, 32)
+            assert rows[:, 0].tolist() == [7, 8, 1]
+        with raw.lease() as rows:
+            assert rows.shape == (1, 12)
+
+    def test_close_while_leased(self, object: Object, opened: Callable[..., Any]) -> None:
+        stream = opened("ring")
+        object.run("reserve", 40)
+        with stream.lease() as events:
+            stream.close()
+            assert stream.closed
+            assert events["number"].tolist() == list(range(40))  # the memory is there until the block ends
+        with pytest.raises(ClosedError), stream.lease():
+            pass
+
+    def test_drain_with_a_limit_and_its_buffer(self, object: Object, opened: Callable[..., Any]) -> None:
+        """An array that is kept is never written to by a later drain()."""
+        stream = opened("ring")
+        kept = []
+        for turn in range(6):
+            for part in range(6):
+                object.run("reserve", 250, 1500 * turn + 250 * part)
+            kept.append(stream.drain(limit=700))
+            kept.append(stream.drain())
+        assert np.array_equal(np.concatenate(kept)["number"], np.arange(9000))
+        assert [len(each) for each in kept] == [700, 800] * 6
+
     @pytest.mark.parametrize(("name", "program"), [("other", "output"), ("perf", "perf_output")])
     def test_records_of_two_sizes(self, object: Object, opened: Callable[..., Any], name: str, program: str) -> None:
         stream = opened(name)
@@ -266,6 +362,26 @@ class StreamsContract:
             object.run("perf_output", 40, 3)
             assert numbers([stream.read(), stream.read()]) == [3, 4]
             assert stream.drain()["number"].tolist() == list(range(5, 43))
+
+    def test_perf_cpu_of_an_event(self, object: Object, opened: Callable[..., Any], kernel: Kernel) -> None:
+        timed = kernel.name == "linux"
+        stream = opened("perf", timed=timed)
+        assert (stream.cpu, stream.time) == (-1, 0)
+        cpus = sorted(os.sched_getaffinity(0)) if timed else [0]
+        before = time.monotonic_ns()
+        object.run("perf_output", 3, 1)
+        seen: list[tuple[int, int, int]] = []
+        for event in stream:
+            seen.append((event.number, stream.cpu, stream.time))
+            if len(seen) == 2:
+                break
+        stream.poll(lambda event: seen.append((event.number, stream.cpu, stream.time)), timeout=1)
+        assert [(number, cpu) for number, cpu, _ in seen] == [(n, cpus[0]) for n in (1, 2, 3)]
+        if timed:
+            assert before < seen[0][2] < seen[1][2] < seen[2][2] < time.monotonic_ns()
+        object.run("perf_output", 1)
+        stream.drain()
+        assert (stream.cpu, stream.time) == (-1, 0)
 
     def test_waiting(self, object: Object, opened: Callable[..., Any]) -> None:
         stream = opened("ring")
