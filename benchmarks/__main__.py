@@ -1,4 +1,4 @@
-"""`python -m benchmarks [start] [ptrace]`: run the benchmarks named, or all."""
+"""`python -m benchmarks [start] [ptrace] [load] [hash] [ring]`: run the benchmarks named, or all."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks import ptrace_events, start
+from benchmarks import bulk, load, ptrace_events, start
 from tests.vm.kernels import default_kernel, load_kernels
 
-NAMES = ("start", "ptrace")
+NAMES = ("start", "ptrace", "load", "hash", "ring")
 
 
 def main() -> None:
@@ -26,15 +26,21 @@ def main() -> None:
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(NAMES)}")
     names = options.names or NAMES
-    load = Path("/proc/loadavg").read_text().split()[0]
+    busy = Path("/proc/loadavg").read_text().split()[0]
     print(
         f"{os.cpu_count()} CPUs, {platform.machine()}, Linux {os.uname().release}, Python {platform.python_version()}, "
-        f"load average {load} before the start"
+        f"load average {busy} before the start"
     )
     if "start" in names:
         start.report(options.pairs, options.guest_pairs, options.kernel)
     if "ptrace" in names:
         ptrace_events.report(options.pairs, options.calls)
+    if "load" in names:
+        load.report(options.pairs)
+    if "hash" in names:
+        bulk.report_hash(options.pairs, options.kernel)
+    if "ring" in names:
+        bulk.report_ring(options.pairs, options.kernel)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import BenchmarkError, Spread, paired, ratio, table
+from benchmarks.measure import BenchmarkError, Spread, output, paired, ratio, table
 from benchmarks.peers import build, libbpf_version
 
 HERE = Path(__file__).parent
@@ -69,18 +68,11 @@ def _row(ours: list[float], theirs: list[float]) -> list[str]:
     return [Spread.of(ours).show(1000), Spread.of(theirs).show(1000), ratio(theirs, ours).show(digits=2)]
 
 
-def _run(argv: list[str]) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True)
-    if done.returncode:
-        raise BenchmarkError(f"{argv[0]} failed: {done.stderr.strip()}")
-    return done.stdout
-
-
 def _seconds(argv: list[str]) -> float:
     begin = time.perf_counter()
-    _run(argv)
+    output(argv)
     return time.perf_counter() - begin
 
 
 def _median(argv: list[str]) -> float:
-    return Spread.of(map(float, _run(argv).split())).median
+    return Spread.of(map(float, output(argv).split())).median

@@ -54,11 +54,10 @@ def start(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Start:
     `env` is added to the environment, in which Python may keep its bytecode, as an installed package's is kept.  Raises
     `BenchmarkError` with what the process said when it fails.
     """
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | dict(env or {})
     with tempfile.TemporaryFile("w+") as said:
         begin = time.perf_counter()
         process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, env=environment
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, env=_environment(env)
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -74,6 +73,19 @@ def start(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Start:
             said.seek(0)
             raise BenchmarkError(f"{' '.join(argv)}: status {process.returncode}\n{said.read().strip()}")
         return Start(seconds, usage.ru_utime + usage.ru_stime, own, int(last))
+
+
+def output(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
+    """What `argv` prints.  `env`: as for `start`.  Raises `BenchmarkError` with what the process said when it fails."""
+    done = subprocess.run(argv, capture_output=True, text=True, env=_environment(env))
+    if done.returncode:
+        raise BenchmarkError(f"{' '.join(argv)}: status {done.returncode}\n{done.stderr.strip()}")
+    return done.stdout
+
+
+def _environment(added: Mapping[str, str] | None) -> dict[str, str]:
+    """Ours, in which Python may keep its bytecode, as an installed package's is kept."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | dict(added or {})
 
 
 def _high_water(pid: int) -> int:

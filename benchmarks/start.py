@@ -37,7 +37,7 @@ def report(pairs: int, guest_pairs: int, kernel: str) -> None:
 def measure_start(hook: str, pairs: int, bcc_headers: str) -> Samples:
     """Run here, one after another: Python alone, Python with our package imported, and the script under both."""
     hello, bare, bare_import = (str(PROGRAMS / name) for name in ("hello.py", "bare.py", "bare_import.py"))
-    ours = {"PYTHONPATH": os.pathsep.join(_home(package) for package in ("stingless", "ziglang"))}
+    ours = {"PYTHONPATH": os.pathsep.join(home(package) for package in ("stingless", "ziglang"))}
     with tempfile.TemporaryDirectory() as cache:
         subjects = {
             "python": partial(start, [PYTHON, bare]),
@@ -51,7 +51,7 @@ def measure_start(hook: str, pairs: int, bcc_headers: str) -> Samples:
         return dict(zip(subjects, paired(pairs, *subjects.values()), strict=True))
 
 
-def _home(package: str) -> str:
+def home(package: str) -> str:
     """The directory that a package that we can import is in."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -60,7 +60,7 @@ def _home(package: str) -> str:
 
 
 def _on_host(pairs: int, kernel: str) -> str:
-    _require_bcc()
+    require_bcc()
     # There are no headers for every host's kernel; these do for a program that reads none of its structures.
     _, headers = headers_for(kernel)
     samples = measure_start("tracepoint", pairs, str(headers))
@@ -68,7 +68,7 @@ def _on_host(pairs: int, kernel: str) -> str:
 
 
 def _in_guest(pairs: int, kernel: str) -> str:
-    _require_bcc()
+    require_bcc()
     if (reason := explain_missing(kernel)) is not None:
         raise BenchmarkError(reason)
     fetched, headers = headers_for(kernel)
@@ -84,7 +84,7 @@ def _in_guest(pairs: int, kernel: str) -> str:
     return _show(f"hello on a kprobe, in the guest (Linux {fetched.release}, emulated), {pairs} pairs", samples)
 
 
-def _require_bcc() -> None:
+def require_bcc() -> None:
     test = "import sys, bcc; assert sys.version_info >= (3, 11), 'stingless needs Python 3.11'"
     try:
         done = subprocess.run([PYTHON, "-c", test], capture_output=True, text=True, check=False)

@@ -1,5 +1,5 @@
-/* libbpf's ring_buffer__consume() in C: `drain_ring OBJECT COUNT` fills a ring buffer and drains it; prints seconds and
- * peak KiB. */
+/* libbpf's ring_buffer__consume() in C: `drain_ring OBJECT COUNT ROUNDS` fills a ring buffer and drains it, ROUNDS
+ * times; prints the seconds of each and peak KiB. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <stdio.h>
@@ -40,9 +40,10 @@ static double now(void)
 int main(int argc, char **argv)
 {
 	int pair[2];
-	if (argc != 3)
+	if (argc != 4)
 		return 2;
-	unsigned long long count = strtoull(argv[2], NULL, 10);
+	unsigned long long count = strtoull(argv[2], NULL, 10), all = 0;
+	int rounds = atoi(argv[3]);
 	libbpf_set_print(quiet);
 	struct bpf_object *object = bpf_object__open_file(argv[1], NULL);
 	if (!object || bpf_object__load(object)) {
@@ -57,19 +58,22 @@ int main(int argc, char **argv)
 		perror("attach");
 		return 1;
 	}
-	for (unsigned long long i = 0; i < count / 4000; i++)
-		if (write(pair[1], "x", 1) != 1)
+	for (int round = 0; round < rounds; round++) {
+		for (unsigned long long i = 0; i < count / 4000; i++)
+			if (write(pair[1], "x", 1) != 1)
+				return 1;
+		double begin = now();
+		ring_buffer__consume(ring);
+		printf("%.6f ", now() - begin);
+		all += count;
+		if (seen != all || total != all * (all - 1) / 2) {
+			fprintf(stderr, "%llu of %llu records came\n", seen, all);
 			return 1;
-	double begin = now();
-	ring_buffer__consume(ring);
-	double seconds = now() - begin;
-	if (seen != count || total != count * (count - 1) / 2) {
-		fprintf(stderr, "%llu of %llu records came\n", seen, count);
-		return 1;
+		}
 	}
 	struct rusage usage;
 	getrusage(RUSAGE_SELF, &usage);
-	printf("%.6f %ld\n", seconds, usage.ru_maxrss);
+	printf("%ld\n", usage.ru_maxrss);
 	ring_buffer__free(ring);
 	bpf_object__close(object);
 	return 0;
