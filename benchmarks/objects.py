@@ -10,6 +10,7 @@ reasons of all that was refused, and a row for each object.  Nothing is attached
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -46,39 +47,61 @@ def objects_in(places: Iterable[str]) -> list[Path]:
     return [path.resolve() for path in found]
 
 
-def verdicts(peer: Path, paths: Iterable[Path]) -> Iterator[tuple[str, tuple[Verdict, Verdict]]]:
+@contextlib.contextmanager
+def pin_directory() -> Iterator[Path]:
+    """A file system for pinned maps, which nobody else uses.  Raises `BenchmarkError`."""
+    with tempfile.TemporaryDirectory() as directory:
+        mounted = subprocess.run(["mount", "-t", "bpf", "bpf", directory], capture_output=True, text=True)
+        if mounted.returncode:
+            raise BenchmarkError(f"no file system for pinned maps: {mounted.stderr.strip()}")
+        try:
+            pins = Path(directory, "pins")  # what the kernel itself pins, its iterators, stays beside it
+            pins.mkdir()
+            yield pins
+        finally:
+            subprocess.run(["umount", directory], check=True)
+
+
+def verdicts(peer: Path, paths: Iterable[Path], pins: Path) -> Iterator[tuple[str, tuple[Verdict, Verdict]]]:
     """Ask both, here."""
     for path in paths:
         try:
-            yield str(path), (_libbpf(peer, path), _ours(path))
+            yield str(path), (_libbpf(peer, path, pins), _ours(path, pins))
         except subprocess.TimeoutExpired as error:  # the verifier can take minutes over one program, whoever asks
             late = Verdict(f"no answer in {error.timeout:g} s", {})
             yield str(path), (late, Verdict("not asked: libbpf gave no answer", {}))
 
 
-def _libbpf(peer: Path, path: Path) -> Verdict:
+def _unpin(pins: Path) -> None:
+    for pinned in pins.iterdir():
+        pinned.unlink()
+
+
+def _libbpf(peer: Path, path: Path, pins: Path) -> Verdict:
     def ask(verb: str) -> str:
-        done = subprocess.run([peer, verb, path], capture_output=True, text=True, timeout=120)
+        environment = {**os.environ, "PINS": str(pins)}
+        done = subprocess.run([peer, verb, path], capture_output=True, text=True, timeout=120, env=environment)
+        _unpin(pins)
         return done.stdout if done.returncode == 0 else f"died of {done.returncode}"
 
     rows = (line.partition("\t") for line in ask("programs").splitlines() if "\t" in line)
     return Verdict(ask("verdict").strip(), {name: verdict for name, _, verdict in rows if name})
 
 
-def _ours(path: Path) -> Verdict:
-    from stingless import open_object
+def _ours(path: Path, pins: Path) -> Verdict:
+    from stingless import StinglessError, load, open_object
+    from stingless.linux.kernel import LinuxKernel
 
     def attempt(source: ObjectSpec | Path, **options: Any) -> str:
-        from stingless import StinglessError, load
-        from stingless.linux.kernel import LinuxKernel
-
         with LinuxKernel() as kernel:
             try:
-                load(source, kernel=kernel, **options).close()
+                load(source, kernel=kernel, pin_path=pins, **options).close()
             except (StinglessError, OSError) as error:
                 return f"{type(error).__name__}: {error}".splitlines()[0]
             except Exception as error:  # of another kind: a bug, which the table shows
                 return f"BUG {type(error).__name__}: {error}".splitlines()[0]
+            finally:
+                _unpin(pins)
         return "ok"
 
     whole = attempt(path)
@@ -146,8 +169,9 @@ def main() -> None:
     options = parser.parse_args()
     paths = objects_in(options.places)
     if options.here:
-        for path, both in verdicts(options.here, paths):
-            print(json.dumps([path, *map(asdict, both)]), flush=True)
+        with pin_directory() as pins:
+            for path, both in verdicts(options.here, paths, pins):
+                print(json.dumps([path, *map(asdict, both)]), flush=True)
         return
     columns: dict[str, Verdicts] = {}
     start = time.monotonic()
@@ -155,7 +179,8 @@ def main() -> None:
         try:
             peer = build("load_object", Path(directory))
             if not options.no_host:
-                found = dict(_with_progress(verdicts(peer, paths), len(paths)))
+                with pin_directory() as pins:
+                    found = dict(_with_progress(verdicts(peer, paths, pins), len(paths)))
                 columns[f"Linux {os.uname().release.split('-')[0]}"] = found
             for kernel in options.kernel:
                 columns[f"guest {kernel}"] = in_guest(kernel, peer, paths, options.timeout)

@@ -1,4 +1,4 @@
-/* What libbpf says of an object: `load_object verdict FILE`; of each of its programs by itself: `load_object programs
+/* What libbpf says of an object, with maps pinned in the directory of the environment's PINS: `load_object verdict FILE`; of each of its programs by itself: `load_object programs
  * FILE`; how long it takes to load: `load_object time FILE COUNT`. */
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -20,9 +20,15 @@ static int keep(enum libbpf_print_level level, const char *format, va_list args)
 	return 0;
 }
 
+static struct bpf_object *open_object(const char *path)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options, .pin_root_path = getenv("PINS"));
+	return bpf_object__open_file(path, &options);
+}
+
 static int load(const char *path)
 {
-	struct bpf_object *object = bpf_object__open_file(path, NULL);
+	struct bpf_object *object = open_object(path);
 	if (!object)
 		return -errno;
 	int error = bpf_object__load(object);
@@ -54,7 +60,7 @@ static void set_sizes(struct bpf_object *object)
 
 static bool loads_together(const char *path)
 {
-	struct bpf_object *object = bpf_object__open_file(path, NULL);
+	struct bpf_object *object = open_object(path);
 	if (!object)
 		return false;
 	set_sizes(object);
@@ -68,7 +74,7 @@ static int programs(const char *path)
 {
 	bool together = loads_together(path);
 	for (int wanted = 0;; wanted++) {
-		struct bpf_object *object = bpf_object__open_file(path, NULL);
+		struct bpf_object *object = open_object(path);
 		struct bpf_program *program;
 		char name[256] = "";
 		bool known = false;

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import ProgramType
 from stingless.asm.instruction import encode, exit_, mov_imm
 from stingless.errors import StinglessError
-from stingless.events import RawTracepoint
 from stingless.kernel import Kernel
 from stingless.obj.spec import ProgramSpec
+
+if TYPE_CHECKING:
+    from stingless.linux.kernel import LinuxKernel
 
 KERNELS = ("auto", "linux", "embedded")
 
@@ -23,7 +26,7 @@ class Choice:
     why: str = ""
 
 
-def _linux() -> Kernel:
+def _linux() -> LinuxKernel:
     from stingless.linux.kernel import LinuxKernel
 
     return LinuxKernel()
@@ -50,13 +53,16 @@ def choose_kernel(name: str) -> Choice:
     return Choice("embedded", _embedded(), why)
 
 
-def _why_not(kernel: Kernel) -> str:
+def _why_not(kernel: LinuxKernel) -> str:
     """Why this kernel cannot load and attach ("" when it can)."""
     code = encode([mov_imm(0, 0), exit_()])
     try:
         program = kernel.load_program(ProgramSpec("probe", "", ProgramType.RAW_TRACEPOINT, code), {})
         try:
-            kernel.attach(program, RawTracepoint("sys_enter")).close()
+            if not kernel.attaches(program):
+                from stingless.events import RawTracepoint  # the classes of events take long to make
+
+                kernel.attach(program, RawTracepoint("sys_enter")).close()  # tells why
         finally:
             program.close()
     except (StinglessError, OSError) as error:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from stingless import arguments
 from stingless._gen.uapi import MapType
-from stingless.errors import ClosedError, UnknownNameError
+from stingless.errors import ClosedError, ObjectError, UnknownNameError
 from stingless.obj.spec import ObjectSpec, ProgramSpec
 from stingless.origin import caller
 
@@ -33,16 +34,26 @@ def open_object(source: str | Path | bytes, *, cflags: Sequence[str] = (), btf: 
     """
     from stingless.obj.reader import read_object
 
+    flags = arguments.names("cflags", cflags)
     if isinstance(source, bytes):
+        if flags:
+            raise ValueError("cflags are for C files; the source is the bytes of an object file already")
         return read_object(source)
+    if isinstance(source, str) and "\n" in source:
+        raise ValueError("the source is a file's name, not C text: write that to a file, or give it to BPF(text=...)")
     path = Path(source)
     if path.suffix == ".c":
         from stingless.compile.plain import compile_file
 
-        return read_object(compile_file(path, cflags, btf))
-    if cflags:
+        data = compile_file(path, flags, btf)
+    elif flags:
         raise ValueError(f"cflags are for C files; {path} is an object file already")
-    return read_object(path.read_bytes())
+    else:
+        data = path.read_bytes()
+    try:
+        return read_object(data)
+    except ObjectError as error:
+        raise ObjectError(f"{path}: {error}") from None
 
 
 def load(
@@ -69,22 +80,27 @@ def load(
     that are added to the programs (see `stingless.obj.loss`).
 
     Raises `CompileError`, `ObjectError`, `VerifierError`, `LoadError`, `PrivilegeError`, `NotSupportedError`,
-    `UnknownNameError`.
+    `UnknownNameError`; `OSError` for files and pins; `TypeError` and `ValueError` for arguments.
     """
     from stingless import session
     from stingless.btf.types import Btf
-    from stingless.maps.base import TypedMap
 
+    flags, values, given = arguments.names("cflags", cflags), arguments.named("variables", variables), arguments.maps(maps)
+    chosen = None if programs is None else arguments.names("programs", programs)
+    wanted = arguments.kernel(kernel)
     types = btf if isinstance(btf, Btf) else None
+    file = Path(btf) if btf is not None and not isinstance(btf, Btf) else None
     if not isinstance(source, ObjectSpec):
-        file = btf if isinstance(btf, str | Path) else None
-        source = open_object(source, cflags=cflags, btf=file)
-    if types is None and isinstance(btf, str | Path):
+        source = open_object(source, cflags=flags, btf=file)
+    elif flags:
+        raise ValueError("cflags are for C files; the source is a spec already")
+    if file is not None:
         from stingless.btf.file import read_btf
 
-        types = read_btf(btf)
+        types = read_btf(file)
+    targets = arguments.programs(extends, source.programs)
     spec = source.copy()
-    for name, value in (variables or {}).items():
+    for name, value in values.items():
         spec.variables[name].value = value
     if count_losses:
         from stingless.cpus import possible_cpus
@@ -92,13 +108,13 @@ def load(
 
         spec = counted(spec, possible_cpus())
     loaded = Object(
-        kernel or session.current().kernel,
+        wanted or session.current().kernel,
         spec,
         btf=types,
-        maps={name: map.map if isinstance(map, TypedMap) else map for name, map in (maps or {}).items()},
+        maps=given,
         pins=Path(pin_path) if pin_path is not None else None,
-        programs=programs,
-        extends={n: p.program if isinstance(p, LoadedProgram) else p for n, p in (extends or {}).items()},
+        programs=chosen,
+        extends=targets,
     )
     loaded._shared = maps  # as long as it uses them, they are not forgotten
     return loaded

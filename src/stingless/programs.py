@@ -44,7 +44,7 @@ class LoadedObject:
         try:
             for name, map_spec in self.spec.maps.items():
                 if map_spec.autocreate or name in self._given:
-                    self.maps[name] = self._given.get(name) or self._create(map_spec, pins)
+                    self.maps[name] = self._given[name] if name in self._given else self._create(map_spec, pins)
         except BaseException:
             self.close()
             raise

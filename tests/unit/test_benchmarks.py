@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.bulk import Reading
 from benchmarks.loop import build_loop
-from benchmarks.measure import BenchmarkError, Spread, Start, paired, ratio, start, table
+from benchmarks.measure import BenchmarkError, Spread, Start, output, paired, ratio, start, table
 
 _SCRIPT = """
 import resource, subprocess, sys, time
@@ -39,6 +40,19 @@ def test_a_child_smaller_than_the_process_is_not_counted() -> None:
 def test_a_script_that_fails_is_told_with_its_own_words(script: str) -> None:
     with pytest.raises(BenchmarkError, match="status 1\nno such hook"):
         start([sys.executable, "-c", script])
+
+
+def test_what_a_script_prints_or_says_when_it_fails() -> None:
+    assert output([sys.executable, "-c", "import os; print(os.environ['GIVEN'])"], {"GIVEN": "7"}) == "7\n"
+    with pytest.raises(BenchmarkError, match="status 1\nno such hook"):
+        output([sys.executable, "-c", "raise SystemExit('no such hook')"])
+
+
+def test_a_reading_has_a_first_time_and_later_ones() -> None:
+    """The second time is in fresh memory too."""
+    reading = Reading.of("0.5 0.4 0.1 0.3 0.2 1024\n")
+    assert (reading.first, reading.again, reading.kib) == (0.5, 0.2, 1024)
+    assert Reading.of("0.5 1024\n").first == 0.5
 
 
 def test_pairs_alternate_and_the_first_round_is_not_counted() -> None:

@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, decode, encode
-from stingless.obj.spec import CoreRelocation, ExternRef, MapRef, Poison, ProgramSpec
+from stingless.obj.spec import CoreRelocation, ExternRef, LineInfo, MapRef, Poison, ProgramSpec
 
 _GOTOL = op.JMP32 | op.JA
 _NOTHING: Mapping[int, Sequence[Instruction]] = {}
@@ -35,24 +35,29 @@ def insert(
         if not 0 <= i < len(code) or i - 1 in wide:
             raise ValueError(f"nothing can be put in front of slot {i} of {spec.name!r}: no instruction starts there")
     # start[i]: the new place of what was put in front of i; place[i]: of instruction i itself.
-    shifts = [0, *accumulate(len(before.get(i, ())) + len(after.get(i, ())) for i in range(len(code)))]
-    start = [i + shifts[i] for i in range(len(code) + 1)]
-    place = [start[i] + len(before.get(i, ())) for i in range(len(code))]
+    added = [0] * (len(code) + 1)
+    for put in (before, after):
+        for i, instructions in put.items():
+            added[i + 1] += len(instructions)
+    start = [i + shift for i, shift in enumerate(accumulate(added))]
+    place = start[:-1]
+    for i, instructions in before.items():
+        place[i] += len(instructions)
 
-    out: list[Instruction] = []
-    i = 0
-    while i < len(code):
-        out += before.get(i, ())
-        out.append(_moved(code[i], i, start, place))
-        if i in wide:
-            out.append(code[i + 1])
-            i += 1
-        out += after.get(i, ())
-        i += 1
+    slots = bytearray(spec.code)
+    for i, insn in enumerate(code):
+        if (moved := _moved(insn, i, start, place)) is not insn:
+            slots[8 * i : 8 * i + 8] = moved.encode()
+    out: list[bytes | bytearray] = []
+    done = 0
+    for i in sorted({*before, *after}):
+        out += [slots[8 * done : 8 * i], encode(before.get(i, ())), slots[8 * i : 8 * i + 8], encode(after.get(i, ()))]
+        done = i + 1
+    out.append(slots[8 * done :])
     return replace(
         spec,
-        code=encode(out),
-        line_info=tuple(replace(info, insn=start[info.insn]) for info in spec.line_info),
+        code=b"".join(out),
+        line_info=tuple(LineInfo(start[i.insn], i.file_off, i.line_off, i.line_col) for i in spec.line_info),
         func_info=tuple(replace(info, insn=start[info.insn]) for info in spec.func_info),
         **_moved_references(spec, place.__getitem__),
     )
@@ -90,6 +95,8 @@ def _moved_references(spec: ProgramSpec, place: Callable[[int], int]) -> _Refere
 
 def _moved(insn: Instruction, i: int, start: list[int], place: list[int]) -> Instruction:
     """Instruction `i` with its relative target set for the new places."""
+    if insn.opcode & 7 not in (op.JMP, op.JMP32) and insn.opcode != op.LD_IMM64:
+        return insn  # as most are
     here = place[i]
     operation = insn.opcode & 0xF0
     if insn.opcode == _GOTOL or (insn.opcode == op.JMP | op.CALL and insn.src == op.PSEUDO_CALL):

@@ -20,12 +20,15 @@ _SHF_COMPRESSED = 1 << 11
 def read_btf(path: str | os.PathLike[str], base: Btf | None = None) -> Btf:
     """The file's types; `base` for a module's.  Raises `OSError`, `ObjectError`."""
     data = Path(path).read_bytes()
-    if data[:4] == _ELF:
-        found = elf_section(data, b".BTF")
-        if found is None:
-            raise ObjectError(f"{os.fspath(path)} has no section .BTF: compile it with -g, or name another file")
-        data = found
-    return Btf(data, base)
+    try:
+        if data[:4] == _ELF:
+            found = elf_section(data, b".BTF")
+            if found is None:
+                raise ObjectError("it has no section .BTF: compile it with -g, or name another file")
+            data = found
+        return Btf(data, base)
+    except ObjectError as error:
+        raise ObjectError(f"{os.fspath(path)}: {error}") from None
 
 
 def elf_section(data: bytes, name: bytes) -> bytes | None:

@@ -23,6 +23,7 @@ from stingless.errors import ObjectError, UnknownNameError
 
 if TYPE_CHECKING:
     from stingless.btf.layout import RecordLayout
+    from stingless.btf.scalars import Codec
 
 MAGIC = 0xEB9F
 _MAX_DEPTH = 64  # of typedef/const/... chains and nested arrays, so that a hostile cycle ends
@@ -100,6 +101,7 @@ class Btf:
         self._strings: dict[int, str] = {}
         self._strings_left = 16 * self.strings_length + 4096  # hostile names can all be ends of a long one
         self._layouts: dict[int, RecordLayout] = {}
+        self.codecs: dict[int, Codec] = {}  # of `stingless.btf.values`; here, so that they end with the types
         self._pointer_size = 0
 
     def _open_index(self) -> Index:

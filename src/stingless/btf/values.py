@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from stingless.btf.scalars import Array, Boolean, Chars, Codec, Enumeration, Float, Integer, Raw
 from stingless.btf.types import Btf, Kind, Type
@@ -20,14 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["Codec", "codec", "integer", "raw"]
 
 _DEEPEST = 32  # nested types; C code has a handful
-_cache: WeakKeyDictionary[Btf, dict[int, Codec]] = WeakKeyDictionary()
 
 
 def codec(btf: Btf, type_id: int) -> Codec:
     """The codec of a BTF type (of a variable: of its type; of a data section: a record of its variables).  The same
     one each time, so that records of one type are of one class.  Raises `ObjectError` when the type is malformed."""
-    known = _cache.setdefault(btf, {})
-    return known.get(type_id) or _Builder(btf, known).make(type_id)
+    return btf.codecs.get(type_id) or _Builder(btf).make(type_id)
 
 
 def raw(size: int) -> Codec:
@@ -46,9 +43,9 @@ def integer(size: int, signed: bool = False) -> Codec:
 
 
 class _Builder:
-    def __init__(self, btf: Btf, known: dict[int, Codec]) -> None:
+    def __init__(self, btf: Btf) -> None:
         self._btf = btf
-        self._known = known
+        self._known = btf.codecs
         self._building: set[int] = set()
 
     def make(self, type_id: int) -> Codec:

@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"stingless build: cannot read {os.fsdecode(error.filename)}: {error.strerror}", file=sys.stderr)
         return 2
     except ObjectError as error:
-        print(f"stingless build: {options.btf}: {error}", file=sys.stderr)
+        print(f"stingless build: {error}", file=sys.stderr)
         return 1
     for warning in compiled.warnings:
         print(warning, file=sys.stderr)

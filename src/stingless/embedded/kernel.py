@@ -96,7 +96,9 @@ class EmbeddedKernel:
         self._open()
         what = f"program {spec.name!r}"
         if spec.type is ProgramType.UNSPEC:
-            raise LoadError(f"{what} has no type: its section {spec.section!r} does not tell one", errno.EINVAL)
+            from stingless.obj.sections import untyped
+
+            raise LoadError(untyped(what, spec.section), errno.EINVAL)
         if spec.type not in SUPPORTED:
             raise NotSupportedError(f"program type {spec.type.name} on the embedded kernel", advice=f"needed by {what}")
         if spec.core_relocations or spec.extern_refs:

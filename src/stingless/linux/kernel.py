@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from stingless._sys.bpf_link import raw_tracepoint_open
 from stingless._sys.syscall import Fd
 from stingless.errors import ClosedError, LoadError, StinglessError, UnknownNameError
-from stingless.events import Event
 from stingless.kernel import EventOptions, EventReader, Map, Probe, Program
 from stingless.linux import maps_create as _maps
 from stingless.linux import program_load
@@ -20,6 +20,7 @@ from stingless.owned import Owned
 
 if TYPE_CHECKING:
     from stingless.btf.types import Btf
+    from stingless.events import Event
     from stingless.linux.links import LinuxLink
     from stingless.linux.scope import LinuxCommand
     from stingless.linux.trace_pipe import TracePipe
@@ -136,6 +137,14 @@ class LinuxKernel:
         from stingless.linux.attach import attach
 
         return self._keep(attach(program, event))
+
+    def attaches(self, program: LinuxProgram) -> bool:
+        """Whether a raw tracepoint's program can be attached, for a moment, to sys_enter; `attach` tells why not."""
+        try:
+            raw_tracepoint_open(program.fd, "sys_enter", 0).close()
+        except OSError:
+            return False
+        return True
 
     def attach_struct_ops(self, map: Map, programs: Mapping[str, Program]) -> LinuxLink:
         """Register the struct that a STRUCT_OPS map implements, with `programs` by name.  Raises `AttachError`,

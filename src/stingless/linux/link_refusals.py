@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import AttachType
 from stingless.errors import AttachError, NotSupportedError, StinglessError
-from stingless.events import Event
 from stingless.linux.programs import LinuxProgram
 from stingless.linux.refusals import ENOTSUPP, privilege
+
+if TYPE_CHECKING:
+    from stingless.events import Event
 
 # First kernel with a kind of attachment by bpf link, and what it must be built with.
 SINCE: Mapping[AttachType, tuple[str, str]] = {

@@ -58,7 +58,9 @@ def create(spec: MapSpec, btf_fd: int = 0) -> LinuxMap:
             inner.close()
     created = LinuxMap(made, fd)
     try:
-        if spec.initial is not None:
+        if spec.type is MapType.ARENA:  # programs load once the arena has its address
+            created.memory()[: len(spec.initial or b"")] = spec.initial or b""
+        elif spec.initial is not None:
             created.update(bytes(4), spec.initial)
         if spec.frozen:
             created.freeze()

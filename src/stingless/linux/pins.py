@@ -31,7 +31,8 @@ def pin(fd: int, path: str | Path, what: str) -> None:
         bpf_map.obj_pin(fd, str(path))
     except OSError as error:
         why = os.strerror(error.errno or 0)
-        if error.errno == errno.EPERM and not _in_bpffs(Path(path).parent):
+        parent = Path(path).parent  # sysfs, where /sys/fs/bpf is not mounted, says ENOENT
+        if error.errno in (errno.EPERM, errno.ENOENT) and parent.is_dir() and not _in_bpffs(parent):
             why = "it is not in a bpffs; mount one: mount -t bpf bpf DIRECTORY"
         raise OSError(error.errno, f"pinning {what}: {why}", str(path)) from None
 

@@ -75,7 +75,7 @@ def _for_kernel(spec: ProgramSpec) -> ProgramSpec:
     if spec.type is ProgramType.EXT:
         raise LoadError(
             f"program {spec.name!r} replaces function {spec.attach_target!r} of another program: say of which, "
-            "`load_program(spec, maps, target=program)`",
+            f"`load(..., extends={{{spec.name!r}: program}})`, or `load_program(spec, maps, target=program)`",
             errno.EINVAL,
         )
     if spec.attach_btf_id or not spec.attach_target:

@@ -8,7 +8,7 @@ from stingless._gen.uapi import AttachType, ProgramType
 from stingless.errors import LoadError, NotSupportedError, StinglessError
 from stingless.linux.link_refusals import attach_type_known
 from stingless.linux.refusals import ENOTSUPP, needed_capabilities, privilege
-from stingless.obj.sections import BPF_F_SLEEPABLE, BPF_F_XDP_HAS_FRAGS
+from stingless.obj.sections import BPF_F_SLEEPABLE, BPF_F_XDP_HAS_FRAGS, untyped
 from stingless.obj.spec import ProgramSpec
 
 # First kernel with a program type, where it is newer than 4.10.
@@ -79,7 +79,7 @@ def program_refused(spec: ProgramSpec, code: int) -> StinglessError:
 def _invalid(spec: ProgramSpec, what: str) -> StinglessError | None:
     code = errno.EINVAL
     if spec.type is ProgramType.UNSPEC:
-        return LoadError(f"{what} has no type: its section {spec.section!r} does not tell one", code)
+        return LoadError(untyped(f"program {spec.name!r}", spec.section), code)
     if not spec.code:
         return LoadError(f"{what} has no instructions", code)
     if not _type_known(spec):

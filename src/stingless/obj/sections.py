@@ -142,3 +142,15 @@ def _btf_target(type: P, attach: A | None, target: str) -> str:
         return ""
     module, colon, name = target.rpartition(":")
     return module + colon + (_PREFIX.get(attach, "") if attach is not None else "") + name
+
+
+def untyped(what: str, section: str) -> str:
+    """What to tell of a program whose section's name tells no type."""
+    from difflib import get_close_matches
+
+    names = sorted({name.rstrip("+") for name in _names()})
+    near = get_close_matches(section, names, 3, 0.5) or ["xdp", "tracepoint/CATEGORY/NAME"]
+    return (
+        f"{what} has no type: its section {section!r} does not tell one; give the section a name that does, as "
+        f"{' or '.join(map(repr, near))}, or set the program's `type` in the spec"
+    )
