@@ -95,6 +95,11 @@ class BPF:
         from stingless.bcc.autoload import autoload
         from stingless.programs import LoadedObject
 
+        if any(spec.type is MapType.RINGBUF for spec in self.spec.maps.values()):
+            from stingless.cpus import possible_cpus
+            from stingless.obj.loss import count_losses
+
+            self.spec = count_losses(self.spec, possible_cpus())
         self._object = LoadedObject(self.kernel, self.spec)
         atexit.register(self.cleanup)
         try:
@@ -167,7 +172,7 @@ class BPF:
         self._check_open()
         if key not in self.tables:
             if key not in self._object.maps:
-                raise UnknownNameError("table", key, self._object.maps)
+                raise UnknownNameError("table", key, self)
             self.tables[key] = self._make_table(self._object.maps[key])
         return self.tables[key]
 
@@ -177,10 +182,10 @@ class BPF:
         return _text(name) in self._object.maps
 
     def __len__(self) -> int:
-        return len(self._object.maps)
+        return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._object.maps)
+        return (name for name in self._object.maps if not name.startswith("."))
 
     def _make_table(self, map: Map) -> Table:
         from stingless._sys.cvalues import c_type, integer_type
@@ -438,8 +443,8 @@ class BPF:
         from stingless.bcc.tables import EventTable
 
         for table in self.tables.values():
-            if isinstance(table, EventTable) and table.reader is not None:
-                table.reader.close()
+            if isinstance(table, EventTable):
+                table.close()
         if self._trace is not None:
             self._trace.close()
         self._object.close()

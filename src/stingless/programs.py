@@ -57,8 +57,8 @@ class LoadedObject:
         return create_pinned(self.kernel, spec, pins or DIRECTORY)
 
     def program(self, name: str, kind: ProgramType = ProgramType.UNSPEC, target: Program | None = None) -> Program:
-        """Load (once) the program of that name; `kind` is needed where its section does not tell the type, `target` (the
-        program to extend) for one of type EXT.
+        """Load (once) the program of that name; `kind` is needed where its section does not tell the type, `target`
+        (the program to extend) for one of type EXT.
 
         Raises `UnknownNameError`, `VerifierError`, `LoadError`.
         """

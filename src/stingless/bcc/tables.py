@@ -12,6 +12,7 @@ from stingless.kernel import EventReader, Map
 
 if TYPE_CHECKING:
     from stingless.bpf import BPF
+    from stingless.streams.losses import LossCounter
 
 _ARRAYS = frozenset({MapType.ARRAY, MapType.PERCPU_ARRAY})
 _PER_CPU = frozenset({MapType.PERCPU_HASH, MapType.PERCPU_ARRAY, MapType.LRU_PERCPU_HASH})
@@ -126,6 +127,8 @@ class EventTable(Table):
     event_type: Any = None
     _callback: Callable[..., Any] | None = None
     _lost: Callable[[int], Any] | None = None
+    _losses: LossCounter | None = None
+    _told = 0  # of what `_losses` has counted
 
     def open_perf_buffer(
         self, callback: Callable[[int, int, int], Any], page_cnt: int = 8, lost_cb: Callable[[int], Any] | None = None
@@ -136,9 +139,18 @@ class EventTable(Table):
             raise ValueError(f"page_cnt is {page_cnt}; it must be a power of two")
         self._open(MapType.PERF_EVENT_ARRAY, callback, lost_cb, page_cnt)
 
-    def open_ring_buffer(self, callback: Callable[[int, int, int], Any]) -> None:
-        """Read with `ring_buffer_poll()`: `callback(0, data, size)` a record."""
-        self._open(MapType.RINGBUF, callback, None, 1)
+    def open_ring_buffer(
+        self, callback: Callable[[int, int, int], Any], *, lost_cb: Callable[[int], Any] | None = None
+    ) -> None:
+        """Read with `ring_buffer_poll()`: `callback(0, data, size)` a record, `lost_cb(count)` what found no room."""
+        self._open(MapType.RINGBUF, callback, lost_cb, 1)
+        assert self.reader is not None
+        if not self.reader.counts_losses:
+            from stingless.streams.losses import counter
+
+            self._losses = counter(self._bpf._object.maps, self.map.spec.name)
+            if self._losses is not None:
+                self._losses.open()
 
     def _open(self, kind: MapType, callback: Any, lost: Any, pages: int) -> None:
         if self.map.spec.type != kind:
@@ -165,14 +177,28 @@ class EventTable(Table):
         records = self.reader.poll(timeout_ms)
         for record in records:
             if record.lost:
-                if self._lost is not None:
-                    self._lost(record.lost)
-                else:
-                    print(f"Possibly lost {record.lost} samples")
+                self._tell(record.lost)
                 continue
             holder = buffer(record.data)
             self._callback(record.cpu, address_of(holder), len(record.data))
+        if self._losses is not None and (count := sum(self._losses.by_cpu().values())) > self._told:
+            new, self._told = count - self._told, count
+            self._tell(new)
         return len(records)
+
+    def _tell(self, lost: int) -> None:
+        if self._lost is not None:
+            self._lost(lost)
+        else:
+            print(f"Possibly lost {lost} samples")
+
+    def close(self) -> None:
+        """Stop reading.  Idempotent."""
+        if self.reader is not None:
+            self.reader.close()
+        if self._losses is not None:
+            self._losses.close()
+            self._losses = None
 
 
 class ProgramTable(Table):
