@@ -150,6 +150,13 @@ class RunResult:
     duration_ns: int
 
 
+def check_repeat(repeat: int) -> int:
+    """The kernel counts to 32 bits, and -1 would be four thousand million runs.  Raises `ValueError`."""
+    if not 0 <= repeat < 1 << 32:
+        raise ValueError(f"repeat is {repeat}: a number of runs, less than {1 << 32}")
+    return repeat
+
+
 class Program(Protocol):
     """A verified, loaded program."""
 

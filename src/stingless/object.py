@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stingless.maps import KeyedMap, TypedMap, Variable
     from stingless.streams import PerfBuffer, RingBuffer, UserRingBuffer
 
+T = TypeVar("T")
 M = TypeVar("M", bound="TypedMap")
 Source = str | Path | bytes | ObjectSpec
 
@@ -85,7 +86,8 @@ def load(
     from stingless import session
     from stingless.btf.types import Btf
 
-    flags, values, given = arguments.names("cflags", cflags), arguments.named("variables", variables), arguments.maps(maps)
+    flags, values = arguments.names("cflags", cflags), arguments.named("variables", variables)
+    given = arguments.maps(maps)
     chosen = None if programs is None else arguments.names("programs", programs)
     wanted = arguments.kernel(kernel)
     types = btf if isinstance(btf, Btf) else None
@@ -172,6 +174,17 @@ class LoadedProgram:
         return f"<program {self.name!r} {self.spec.type.name} ({self.spec.section})>"
 
 
+class _Named(dict[str, T]):
+    """What an object has, by name; a name that it has not is told with the nearest."""
+
+    def __init__(self, kind: str, entries: Mapping[str, T]) -> None:
+        super().__init__(entries)
+        self._kind = kind
+
+    def __missing__(self, name: object) -> T:
+        raise UnknownNameError(self._kind, str(name), self)
+
+
 class Object:
     """Loaded programs, maps and variables, and their links; made by `load()`.
 
@@ -205,20 +218,21 @@ class Object:
         self._loaded = LoadedObject(kernel, spec, btf=btf, maps=maps, pins=pins)
         self._closed = False
         try:
-            self.programs: Mapping[str, LoadedProgram] = {
+            programs_by_name = {
                 name: LoadedProgram(self, self._loaded.program(name, target=targets.get(name)))
                 for name, program in self.spec.programs.items()
                 if program.autoload
             }
+            self.programs: Mapping[str, LoadedProgram] = _Named("program", programs_by_name)
             self._loaded.fill()
-            self.maps: Mapping[str, Any] = {
-                name: open_typed(map) for name, map in self._loaded.maps.items() if name != LOSS_MAP
-            }
-            self.variables: Mapping[str, Variable] = {
+            typed = {name: open_typed(map) for name, map in self._loaded.maps.items() if name != LOSS_MAP}
+            self.maps: Mapping[str, Any] = _Named("map", typed)
+            variables = {
                 name: Variable(self._loaded.maps[v.map], v)
                 for name, v in self.spec.variable_specs.items()
                 if v.map in self._loaded.maps and self.spec.maps[v.map].type is not MapType.STRUCT_OPS
             }
+            self.variables: Mapping[str, Variable] = _Named("variable", variables)
         except BaseException:
             self.close()
             raise

@@ -143,7 +143,7 @@ def test_a_record_that_is_still_written_holds_those_behind_it(file: Fd) -> None:
 
 @pytest.fixture(params=["with the runtime", "without it"])
 def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    there = request.param == "with the runtime"
+    there: bool = request.param == "with the runtime"
     if not there:
         monkeypatch.setattr(ringbuf, "_copier", lambda: None)
     return there

@@ -15,7 +15,7 @@ from stingless.embedded import ctx_access
 from stingless.embedded.maps import EmbeddedMap
 from stingless.embedded.verifier.helpers import GPL_COMPATIBLE
 from stingless.errors import LoadError, NotSupportedError
-from stingless.kernel import ProgramInfo, RunResult
+from stingless.kernel import ProgramInfo, RunResult, check_repeat
 from stingless.obj.spec import ProgramSpec
 from stingless.owned import Owned
 
@@ -106,7 +106,7 @@ class EmbeddedProgram(Owned):
         """As BPF_PROG_TEST_RUN; and, which Linux cannot, for KPROBE, TRACEPOINT and PERF_EVENT programs on a context
         of bytes, and on behalf of `task` instead of the caller."""
         self._open(f"program {self._spec.name!r}")
-        repeat = max(repeat, 1)
+        repeat = max(check_repeat(repeat), 1)
         if self._spec.type in PACKET:
             return self._run_packet(data, ctx, repeat)
         if data is not None:

@@ -74,6 +74,9 @@ class LinuxLink(Owned):
         """Detach also when it is pinned; then close it."""
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._event}{' (closed)' if self.closed else ''}>"
+
     def _lacking(self, feature: str) -> NotSupportedError:
         return NotSupportedError(f"{feature} for {self._event}", advice="this attachment is no bpf link here")
 

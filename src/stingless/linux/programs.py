@@ -16,7 +16,7 @@ from stingless._sys.syscall import Fd
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import decode
 from stingless.errors import LoadError, NotSupportedError, PrivilegeError, StinglessError
-from stingless.kernel import ProgramInfo, RunResult
+from stingless.kernel import ProgramInfo, RunResult, check_repeat
 from stingless.linux.maps import LinuxMap
 from stingless.linux.refusals import ENOTSUPP, privilege
 from stingless.obj.spec import ProgramSpec
@@ -68,6 +68,7 @@ class LinuxProgram(Owned):
         self, data: bytes | None = None, ctx: bytes | None = None, repeat: int = 1, *, cpu: int | None = None
     ) -> RunResult:
         """See `stingless.kernel.Program`.  `cpu`: where a RAW_TRACEPOINT program runs (Linux 5.10)."""
+        check_repeat(repeat)
         context_only = self._spec.type in _CONTEXT_ONLY
         # Test runs may add head room and tail: an skb grows to 64 KiB at most.
         room = len(data) + (64 << 10) if data is not None else 0
