@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stingless.errors import UnknownNameError
 
 if TYPE_CHECKING:
+    from stingless.events import Event
     from stingless.kernel import Kernel, Map, Program
     from stingless.maps import TypedMap
     from stingless.object import LoadedProgram
@@ -59,6 +60,24 @@ def kernel(given: Kernel | None) -> Kernel | None:
     """Raises `TypeError`."""
     if given is not None and not hasattr(given, "load_program"):
         raise TypeError(f"kernel is a LinuxKernel() or an EmbeddedKernel(), not {_shown(given)}")
+    return given
+
+
+def content(argument: str, given: bytes | bytearray | memoryview | None) -> bytes | None:
+    """Raises `TypeError`."""
+    if given is None or isinstance(given, bytes):
+        return given
+    if not isinstance(given, bytearray | memoryview):
+        raise TypeError(f"{argument} is bytes, not {_shown(given)}")
+    return bytes(given)
+
+
+def event(given: Event) -> Event:
+    """Raises `TypeError`."""
+    from stingless import events
+
+    if not isinstance(given, events.Event):
+        raise TypeError(f"an event is needed, such as Xdp({given!r}) of stingless.events, not {_shown(given)}")
     return given
 
 

@@ -96,10 +96,9 @@ class BPF:
         from stingless.programs import LoadedObject
 
         if any(spec.type is MapType.RINGBUF for spec in self.spec.maps.values()):
-            from stingless.cpus import possible_cpus
-            from stingless.obj.loss import count_losses
+            from stingless.streams.losses import counted
 
-            self.spec = count_losses(self.spec, possible_cpus())
+            self.spec = counted(self.spec, self.kernel)
         self._object = LoadedObject(self.kernel, self.spec)
         atexit.register(self.cleanup)
         try:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 M = TypeVar("M", bound="TypedMap")
+Bytes = bytes | bytearray | memoryview
 Source = str | Path | bytes | ObjectSpec
 
 
@@ -104,13 +105,13 @@ def load(
     spec = source.copy()
     for name, value in values.items():
         spec.variables[name].value = value
+    used = wanted or session.current().kernel
     if count_losses:
-        from stingless.cpus import possible_cpus
-        from stingless.obj.loss import count_losses as counted
+        from stingless.streams.losses import counted
 
-        spec = counted(spec, possible_cpus())
+        spec = counted(spec, used)
     loaded = Object(
-        wanted or session.current().kernel,
+        used,
         spec,
         btf=types,
         maps=given,
@@ -160,11 +161,11 @@ class LoadedProgram:
             event = event_of(self.spec, **where)
         elif where:
             raise TypeError(f"attach() takes an event or {', '.join(where)}, not both")
-        return self._owner.attach_program(self.program, event)
+        return self._owner.attach_program(self.program, arguments.event(event))
 
-    def run(self, data: bytes | None = None, ctx: bytes | None = None, repeat: int = 1) -> RunResult:
+    def run(self, data: Bytes | None = None, ctx: Bytes | None = None, repeat: int = 1) -> RunResult:
         """Run it on a packet and/or a context (BPF_PROG_TEST_RUN).  See `stingless.kernel.Program.run`."""
-        return self.program.run(data, ctx, repeat)
+        return self.program.run(arguments.content("data", data), arguments.content("ctx", ctx), repeat)
 
     def pin(self, path: str | Path) -> None:
         """Keep it under a path of a bpffs, also after this process."""

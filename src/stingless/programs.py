@@ -34,6 +34,7 @@ class LoadedObject:
         pins: Path | None = None,
     ) -> None:
         self.kernel = kernel
+        self._btf = btf
         self.maps: dict[str, Map] = {}
         self._given = dict(maps or {})
         self._programs: dict[tuple[str, ProgramType], Program] = {}
@@ -65,6 +66,9 @@ class LoadedObject:
         if name not in self.spec.programs:
             raise UnknownNameError("function", name, self.spec.programs)
         spec = self.spec.programs[name]
+        if not spec.autoload:  # then it was not resolved
+            alone = replace(self.spec, programs={name: replace(spec, autoload=True)})
+            spec = self.kernel.resolve(alone, self._btf).programs[name]
         if kind != ProgramType.UNSPEC:
             spec = replace(spec, type=kind)
         key = (name, spec.type)

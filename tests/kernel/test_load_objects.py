@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from stingless.errors import LoadError, ObjectError, UnknownNameError, VerifierError
 from stingless.linux.kernel import LinuxKernel
+from stingless.programs import LoadedObject
 from stingless.target.kallsyms import addresses
 from stingless.target.kconfig import kernel_config
 from stingless.target.release import kernel_version
@@ -264,3 +266,25 @@ SEC("syscall") int probe(void *ctx)
     assert "check the pointer" in error.hint
     assert error.errno == errno.EACCES
     assert "processed" in error.log.splitlines()[-1]  # it is whole
+
+
+def test_programs_that_nobody_was_expected_to_ask_for(kernel: LinuxKernel) -> None:
+    """They are resolved when they are."""
+    spec = compiled(
+        """
+extern const void there_is_no_such_symbol __ksym;
+SEC("?xdp") int later(struct xdp_md *ctx)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+    return BPF_CORE_READ(task, tgid);
+}
+SEC("?xdp") int never(struct xdp_md *ctx) { return (long)&there_is_no_such_symbol; }
+"""
+    )
+    loaded = LoadedObject(kernel, spec)
+    try:
+        assert loaded.program("later").run(bytes(64)).retval == os.getpid()
+        with pytest.raises(UnknownNameError, match="there_is_no_such_symbol"):
+            loaded.program("never")
+    finally:
+        loaded.close()

@@ -95,23 +95,27 @@ def load(kernel: LinuxKernel, spec: ObjectSpec) -> tuple[dict[str, Map], Callabl
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("section", SECTIONS)
-def test_the_verifier_takes_counting_programs(kernel: LinuxKernel, section: str, body: str) -> None:
+@pytest.mark.parametrize("release", [(5, 8), (6, 4)], ids=["5.8", "6.4"])
+def test_the_verifier_takes_counting_programs(
+    kernel: LinuxKernel, release: tuple[int, ...], section: str, body: str
+) -> None:
     spec = spec_of(f'{RING}{TWICE}SEC("{section}") int prog({SECTIONS[section]} *ctx) {{ {body} }}')
     try:
         load(kernel, spec)
     except LoadError as e:
         pytest.skip(f"not even without counting: {e}")
-    counted = count_losses(spec)
+    counted = count_losses(spec, release=release)
     assert LOSS_MAP in counted.maps
     load(kernel, counted)
 
 
 @pytest.mark.parametrize("body", [BODIES[name] for name in ("spilled", "loop", "subprogram")])
-def test_counting_changes_no_result(kernel: LinuxKernel, body: str) -> None:
+@pytest.mark.parametrize("release", [(5, 8), (6, 4)], ids=["5.8", "6.4"])
+def test_counting_changes_no_result(kernel: LinuxKernel, release: tuple[int, ...], body: str) -> None:
     """Until the ring is full, and after."""
     spec = spec_of(f'{RING}{TWICE}SEC("xdp") int prog(struct xdp_md *ctx) {{ {body} }}')
     _, plain = load(kernel, spec)
-    maps, counting = load(kernel, count_losses(spec))
+    maps, counting = load(kernel, count_losses(spec, release=release))
     results = [(plain(data=bytes(64)), counting(data=bytes(64))) for _ in range(400)]
     assert [a for a, _ in results] == [b for _, b in results]
     assert len({a for a, _ in results}) > 1

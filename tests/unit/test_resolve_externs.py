@@ -270,7 +270,7 @@ def test_the_embedded_kernel_has_no_functions_of_linux() -> None:
     assert target.asked == 0
 
 
-def test_what_is_not_loaded_may_stay_unresolved() -> None:
+def test_what_is_not_loaded_stays_unresolved() -> None:
     spec = loading(ExternSpec("absent", ".ksyms"), autoload=False)
     assert resolve(spec, Machine()).programs == spec.programs
 

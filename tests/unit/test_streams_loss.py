@@ -50,6 +50,17 @@ def test_each_call_is_followed_by_its_counter(helper: Helper, failed: int) -> No
     assert count_losses(counted) is counted
 
 
+def test_before_linux_6_4_the_record_stays_untested() -> None:
+    code = [*ld_imm64(1, 0, op.PSEUDO_MAP_FD), call(Helper.ringbuf_reserve), mov_imm(0, 0), exit_()]
+    counted = count_losses(object_of(code, MapRef(0, "a")), release=(6, 3, 9))
+    made = decode(counted.programs["p"].code)
+    assert made[3:6] == [mov(1, 0), Instruction(op.ALU64 | op.NEG, 1), jump(op.JNE, 1, 0, 4)]
+    assert made[counted.programs["p"].map_refs[1].insn].opcode == op.LD_IMM64
+    assert call(Helper.get_smp_processor_id) not in made
+    assert made[10:] == [mov_imm(0, 0), exit_()]
+    assert counted_rows(counted) == ["a"]
+
+
 def test_the_map_is_found_through_registers_in_straight_lines_only() -> None:
     reserve = call(Helper.ringbuf_reserve)
     code = [

@@ -237,7 +237,9 @@ class Relocator:
     def _look_up(self, name: str, kind: Kind) -> list[Candidate]:
         if self._kernel is None:
             raise NotSupportedError(
-                "CO-RE without the kernel's BTF", "5.4 and CONFIG_DEBUG_INFO_BTF", "give the BTF of this kernel"
+                "CO-RE without the kernel's BTF",
+                "5.4 and CONFIG_DEBUG_INFO_BTF",
+                "give a file with the BTF of this kernel, `load(..., btf=FILE)`",
             )
         if not name:
             return []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from stingless.btf.decode import KINDS, decode
 from stingless.btf.index import Index, add_names, type_offsets, type_words
@@ -113,6 +113,10 @@ class Btf:
             words = type_words(self.data, self._types_at, self._types_end, self.order)
             add_names(self._index, words, self.strings(), self._strings_base, self._string)
         return self._index
+
+    def __deepcopy__(self, _: object) -> Self:
+        """Itself: types do not change."""
+        return self
 
     def __len__(self) -> int:
         """Types, with void; the highest id is one less."""

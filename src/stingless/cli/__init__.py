@@ -7,6 +7,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from stingless.cli.output import show
+
 COMMANDS = {
     "run": "run a bcc script, on Linux or on the embedded kernel, and a command under its eye",
     "build": "compile a program in plain eBPF C to an object file",
@@ -20,13 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
-        print(usage())
-        return 0 if words else 2
+        return show(usage(), 0 if words else 2)
     if words[0] in ("-V", "--version"):
         from stingless import __version__
 
-        print(f"stingless {__version__}")
-        return 0
+        return show(f"stingless {__version__}")
     if words[0] not in COMMANDS:
         import difflib
 

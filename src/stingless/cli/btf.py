@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stingless.cli import btf_minimal
+from stingless.cli import btf_minimal, output
 from stingless.errors import StinglessError
 
 if TYPE_CHECKING:
@@ -18,17 +17,16 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> int:
     """Returns the exit status."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.base is not None and options.btf is None:
+        parser.error("--base tells of what --btf is split BTF: give --btf too")
     try:
         text = options.make(options)
     except (StinglessError, OSError) as error:
         print(f"stingless btf: {error}", file=sys.stderr)
         return 1
-    try:
-        print(text, end="" if text.endswith("\n") else "\n", flush=True)
-    except BrokenPipeError:  # the reader, such as head, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return output.show(text)
 
 
 def _parser() -> argparse.ArgumentParser:

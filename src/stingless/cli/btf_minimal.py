@@ -26,8 +26,9 @@ def minimal(options: argparse.Namespace, target: Btf) -> str:
     """Write the file; returns what to print."""
     from stingless.btf.minimal import minimal_btf
     from stingless.btf.types import Btf
-    from stingless.obj.reader import read_object
+    from stingless.cli.output import write
+    from stingless.object import open_object
 
-    data = minimal_btf([read_object(path.read_bytes()) for path in options.objects], target)
-    options.output.write_bytes(data)
+    data = minimal_btf([open_object(path) for path in options.objects], target)
+    write(options.output, data)
     return f"{options.output}: {len(Btf(data)) - 1} of {len(target) - 1} types, {len(data)} of {len(target.data)} bytes"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from stingless.cli.output import write
 from stingless.errors import CompileError, ObjectError, StinglessError
 
 
@@ -58,21 +59,8 @@ def main(argv: Sequence[str]) -> int:
     for warning in compiled.warnings:
         print(warning, file=sys.stderr)
     try:
-        _write(output, compiled.data)
+        write(output, compiled.data)
     except OSError as error:
         print(f"stingless build: cannot write {output}: {error.strerror}", file=sys.stderr)
         return 2
     return 0
-
-
-def _write(output: Path, data: bytes) -> None:
-    """In one step where `output` is, or will be, an ordinary file."""
-    if output.exists() and not output.is_file():
-        output.write_bytes(data)
-        return
-    temporary = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -7,9 +7,9 @@ import dataclasses
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable, Sequence
 
+from stingless.cli.output import show
 from stingless.errors import StinglessError
 from stingless.kernel import Kernel, Probe
 
@@ -22,11 +22,9 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     report = examine()
     if options.json:
-        json.dump({k: [dataclasses.asdict(p) for p in probes] for k, probes in report.items()}, sys.stdout, indent=1)
-        print()
-    else:
-        print(render(report))
-    return 0
+        found = {k: [dataclasses.asdict(p) for p in probes] for k, probes in report.items()}
+        return show(json.dumps(found, indent=1))
+    return show(render(report))
 
 
 def examine() -> dict[str, list[Probe]]:

@@ -144,6 +144,9 @@ def _run(program: _Program, vmlinux: bytes | None = None) -> Kept:
             data = run.output()
         except CompileError as error:
             raise _explained(error, program) from None
+        if not data.startswith(b"\x7fELF"):
+            asked = f" with {' '.join(program.cflags)}" if program.cflags else ""
+            raise CompileError(f"{program.name}: {find_compiler().argv[0]} wrote no ELF object{asked}")
         warnings = tuple(d for d in run.diagnostics if d.severity == "warning")
         made_from = Path(rules).read_bytes().decode("utf-8", "surrogateescape")
     return Kept.made(without_dwarf(data), warnings, made_from, program.directories, started)

@@ -94,7 +94,13 @@ def find_compiler() -> Compiler:
     includes, libc = _wheel_includes(wheel), _wheel_libc(wheel)
     chosen = os.environ.get("STINGLESS_CLANG")
     if chosen:
-        return Compiler((chosen,), includes or _system_includes(), "STINGLESS_CLANG", libc=libc)
+        import shutil
+
+        found = shutil.which(chosen)
+        if found is None:
+            advice = f"STINGLESS_CLANG is {chosen!r}, which cannot be started; name a clang >= {MIN_CLANG}"
+            raise NotSupportedError("compiling C", advice=advice)
+        return Compiler((found,), includes or _system_includes(), "STINGLESS_CLANG", libc=libc)
     if wheel is not None:
         return Compiler((str(wheel / "zig"), "clang"), includes, "ziglang wheel", (wheel / "lib/include",), libc)
     system = system_compiler()

@@ -75,6 +75,7 @@ class EmbeddedProgram(Owned):
         """Of the fields of `ProgramInfo`, those that an interpreter has: no machine code, and no statistics."""
         import hashlib
 
+        self._open(f"program {self._spec.name!r}")
         spec = self._spec
         places = ((each.insn, spec.source_at(each.insn) or ("", 0, "")) for each in spec.line_info)
         return ProgramInfo(

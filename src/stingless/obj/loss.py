@@ -5,6 +5,11 @@ array.  Which ring buffer it was is read off the straight-line code before the c
 failure is counted as of an unknown one.  What the program computes does not change: R0 is as it was, and R1 to R5
 hold nothing after a call.  Minimum kernel: 5.8, that of ring buffers.
 
+Before Linux 6.4 the verifier forgets that a record that was tested is not NULL (`reg_type_not_null()` has had
+PTR_TO_MEM since then), and takes the program's own test for a way to lose it.  There a copy of the address is tested,
+the address itself stays untested, and so the helper that tells the CPU cannot be called: what
+bpf_ringbuf_reserve() fails counts as of CPU 0.
+
 Source: kernel/bpf/ringbuf.c, `bpf_ringbuf_reserve()`, `bpf_ringbuf_output()`, `bpf_ringbuf_reserve_dynptr()`.
 """
 
@@ -13,11 +18,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from stingless._gen.helpers import Helper
 from stingless._gen.uapi import MapType
 from stingless.asm import opcodes as op
-from stingless.asm.instruction import Instruction, call, decode, jump, ld_imm64, mov_imm
+from stingless.asm.instruction import Instruction, call, decode, jump, ld_imm64, mov, mov_imm
 from stingless.asm.rewrite import insert
 from stingless.obj.spec import MapRef, MapSpec, ObjectSpec, ProgramSpec
 
@@ -25,6 +31,7 @@ LOSS_MAP = ".losses"
 UNKNOWN = ""  # the row of failures that cannot be assigned
 SLOT = 64  # bytes of a CPU's counter: a cache line
 _MMAPABLE = 1 << 10  # BPF_F_MMAPABLE, since Linux 5.5
+_KNOWS_RECORDS = (6, 4)
 
 # What R0 is when there was no room: NULL, or an errno.  bpf_ringbuf_reserve_dynptr() has none of its own for it.
 _FAILED = {
@@ -39,9 +46,10 @@ def rows(maps: Mapping[str, MapSpec]) -> tuple[str, ...]:
     return (UNKNOWN, *sorted(name for name, map in maps.items() if map.type is MapType.RINGBUF))
 
 
-def count_losses(spec: ObjectSpec, cpus: int = 256) -> ObjectSpec:
+def count_losses(spec: ObjectSpec, cpus: int = 256, release: tuple[int, ...] = _KNOWS_RECORDS) -> ObjectSpec:
     """The object with a map `LOSS_MAP` in which its programs count: in row i (see `rows`) a u64 each `SLOT` bytes for
-    each of `cpus` CPUs, rounded up to a power of two (of more CPUs, some share a counter).
+    each of `cpus` CPUs, rounded up to a power of two (of more CPUs, some share a counter).  `release`: of the Linux
+    that is to load it.
 
     A program of which a jump would become too long is left as it is: see `uncounted`.  An object without ring
     buffers comes back as it was, and so does one that counts already.
@@ -51,7 +59,10 @@ def count_losses(spec: ObjectSpec, cpus: int = 256) -> ObjectSpec:
     if LOSS_MAP in spec.maps or (len(names) == 1 and not inner):
         return spec
     slots = 1 << (cpus - 1).bit_length()
-    counted = {name: _counted(program, names, slots) for name, program in spec.programs.items()}
+    blocks = {int(helper): _block(failed, slots) for helper, failed in _FAILED.items()}
+    if release < _KNOWS_RECORDS:
+        blocks[Helper.ringbuf_reserve] = _block_for_untested()
+    counted = {name: _counted(program, names, slots, blocks) for name, program in spec.programs.items()}
     if all(counted[name] is program for name, program in spec.programs.items()):
         return spec
     counters = MapSpec(LOSS_MAP, MapType.ARRAY, 4, len(names) * slots * SLOT, 1, _MMAPABLE)
@@ -70,15 +81,15 @@ def _calls(code: Sequence[Instruction]) -> list[int]:
     ]
 
 
-def _counted(spec: ProgramSpec, names: Sequence[str], slots: int) -> ProgramSpec:
+def _counted(spec: ProgramSpec, names: Sequence[str], slots: int, by_helper: Mapping[int, _Block]) -> ProgramSpec:
     code = decode(spec.code)
     calls = _calls(code)
     if not calls:
         return spec
     rings = _Rings(spec, code)
-    blocks = {i: _block(_FAILED[Helper(code[i].imm)], slots) for i in calls}
+    blocks = {i: by_helper[code[i].imm] for i in calls}
     try:
-        made = insert(spec, {}, after=blocks)
+        made = insert(spec, {}, after={i: block.code for i, block in blocks.items()})
     except ValueError:
         return spec
     refs = []
@@ -86,15 +97,18 @@ def _counted(spec: ProgramSpec, names: Sequence[str], slots: int) -> ProgramSpec
     for i in calls:
         ring = rings.given_to(i)
         row = names.index(ring) if ring in names else 0
-        refs.append(MapRef(i + added + 1 + _LOAD, LOSS_MAP, row * slots * SLOT))
-        added += len(blocks[i])
+        refs.append(MapRef(i + added + 1 + blocks[i].load, LOSS_MAP, row * slots * SLOT))
+        added += len(blocks[i].code)
     return replace(made, map_refs=tuple(sorted((*made.map_refs, *refs), key=lambda ref: ref.insn)))
 
 
-_LOAD = 4  # instruction of a block that loads the row's address
+class _Block(NamedTuple):
+    code: list[Instruction]
+    load: int
+    """Which of them loads the row's address."""
 
 
-def _block(failed: int, slots: int) -> list[Instruction]:
+def _block(failed: int, slots: int) -> _Block:
     """if (r0 == failed) row[cpu] += 1"""
     body = [
         call(Helper.get_smp_processor_id),
@@ -106,7 +120,18 @@ def _block(failed: int, slots: int) -> list[Instruction]:
         Instruction(op.STX | op.ATOMIC | op.DW, 1, 0, 0, op.ADD),
         mov_imm(0, failed),
     ]
-    return [jump(op.JNE, 0, failed, len(body)), *body]
+    return _Block([jump(op.JNE, 0, failed, len(body)), *body], 4)
+
+
+def _block_for_untested() -> _Block:
+    """if (-r0 == 0) row[0] += 1: the negated address is a number to the verifier, which R0 has nothing to do with."""
+    body = [
+        *ld_imm64(1, 0, op.PSEUDO_MAP_VALUE),
+        mov_imm(2, 1),
+        Instruction(op.STX | op.ATOMIC | op.DW, 1, 2, 0, op.ADD),
+    ]
+    test = [mov(1, 0), Instruction(op.ALU64 | op.NEG, 1), jump(op.JNE, 1, 0, len(body))]
+    return _Block([*test, *body], 3)
 
 
 class _Rings:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from stingless.btf.types import Btf
-from stingless.errors import ObjectError, StinglessError
+from stingless.errors import ObjectError
 from stingless.obj.spec import ObjectSpec, ProgramSpec
 
 if TYPE_CHECKING:
@@ -56,9 +56,8 @@ class Target(Protocol):
 def resolve(spec: ObjectSpec, target: Target, btf: Btf | None = None) -> ObjectSpec:
     """The object with all it needs of `target` filled in; `spec` stays as it is.
 
-    `btf` stands for the kernel's types in CO-RE relocations.  What cannot be resolved in a program that is not loaded
-    by itself (`autoload` False) is left as it is.  Raises `ObjectError`, `NotSupportedError`, `UnknownNameError`,
-    `PrivilegeError`.
+    `btf` stands for the kernel's types in CO-RE relocations.  Programs that are not loaded by themselves (`autoload`
+    False) are left as they are.  Raises `ObjectError`, `NotSupportedError`, `UnknownNameError`, `PrivilegeError`.
     """
     if spec.byteorder != sys.byteorder:
         target_flag = {"little": "bpfel", "big": "bpfeb"}[sys.byteorder]
@@ -73,15 +72,8 @@ def resolve(spec: ObjectSpec, target: Target, btf: Btf | None = None) -> ObjectS
         externs = [each for each in spec.externs.values() if each.section == ".kconfig"]
         maps[".kconfig"] = kconfig_map(maps[".kconfig"], externs, spec.btf, target)
 
-    programs = {}
     resolver = _Resolver(spec, target, btf)
-    for name, program in spec.programs.items():
-        try:
-            programs[name] = resolver.program(program)
-        except StinglessError:
-            if program.autoload:
-                raise
-            programs[name] = program
+    programs = {name: resolver.program(p) if p.autoload else p for name, p in spec.programs.items()}
     return replace(spec, maps=maps, programs=programs)
 
 

@@ -182,13 +182,13 @@ class ProgramSpec(_Shown):
     license: str = "GPL"
     attach_type: AttachType | None = None
     attach_target: str = ""
-    map_refs: tuple[MapRef, ...] = ()
+    map_refs: tuple[MapRef, ...] = field(default=(), repr=False)
     line_info: tuple[LineInfo, ...] = field(default=(), repr=False)
     func_info: tuple[FuncInfo, ...] = field(default=(), repr=False)
     attach_to: str = ""
     flags: int = 0  # BPF_F_SLEEPABLE, BPF_F_XDP_HAS_FRAGS
     autoload: bool = True  # a section's name that begins with "?" says no
-    extern_refs: tuple[ExternRef, ...] = ()
+    extern_refs: tuple[ExternRef, ...] = field(default=(), repr=False)
     core_relocations: tuple[CoreRelocation, ...] = field(default=(), repr=False)
     # Filled in by `resolve`:
     poisons: tuple[Poison, ...] = ()
@@ -221,6 +221,12 @@ class ObjectSpec(_Shown):
     externs: Mapping[str, ExternSpec] = field(default_factory=dict)
     byteorder: str = "little"  # of the machine that it was compiled for; programs' code is little endian here
     btf: Btf | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        """A line for each thing in it."""
+        parts = (self.maps, self.programs, self.variable_specs, self.externs)
+        lines = [f"  {each!r}," for part in parts for each in part.values()]
+        return "\n".join(["ObjectSpec(", *lines, f"  license={self.license!r}, byteorder={self.byteorder!r})"])
 
     @property
     def variables(self) -> Variables:

@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Mapping
 
 from stingless.errors import NotSupportedError
-from stingless.kernel import Map
-from stingless.obj.loss import LOSS_MAP, SLOT, UNKNOWN, rows
+from stingless.kernel import Kernel, Map
+from stingless.obj.loss import LOSS_MAP, SLOT, UNKNOWN, count_losses, rows
+from stingless.obj.spec import ObjectSpec
 
 
 class LossCounter:
@@ -59,3 +60,14 @@ def counter(maps: Mapping[str, Map], ring: str, uncounted: tuple[str, ...] = ())
         return None
     names = rows({name: map.spec for name, map in maps.items()})
     return LossCounter(found, ring, names, uncounted) if ring in names else None
+
+
+def counted(spec: ObjectSpec, kernel: Kernel) -> ObjectSpec:
+    """The object with programs that count, as suits the kernel that is to load it."""
+    from stingless.cpus import possible_cpus
+
+    if kernel.name != "linux":
+        return count_losses(spec, possible_cpus())
+    from stingless.target.release import kernel_version
+
+    return count_losses(spec, possible_cpus(), kernel_version())

@@ -104,6 +104,7 @@ class Faces(Generic[T]):
     def _turn(self) -> Generator[None]:
         self._check()
         if not self._lock.acquire(blocking=False):
+            self._check()  # who closed it has the lock for good
             raise RuntimeError(f"{self._what} is being read by another thread or task: it has one reader at a time")
         self._holder = threading.get_ident()
         try:
@@ -189,7 +190,13 @@ class Faces(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """Events as they come, until the stream is closed.  A new iteration goes on where the last one ended."""
         self._check()
-        while not self._closed and (items := self._next(None)) is not None:
+        while not self._closed:
+            try:
+                items = self._next(None)
+            except ClosedError:  # by another thread, just now
+                return
+            if items is None:
+                return
             yield from items
 
     async def __aiter__(self) -> AsyncIterator[T]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stingless.errors import UnknownNameError
+
 if TYPE_CHECKING:
     from stingless.btf.types import Btf
     from stingless.obj.spec import MapSpec
@@ -48,7 +50,11 @@ def codec_of(spec: MapSpec, type: Any, btf: Btf | None = None) -> Codec | None:
     if isinstance(type, int):
         return codec(types, type)
     if isinstance(type, str):
-        return codec(types, types[type].id)
+        try:
+            return codec(types, types[type].id)
+        except UnknownNameError as error:
+            advice = "clang leaves out what no variable has: declare one, as `const struct event *event_type;`"
+            raise UnknownNameError("type in the object's BTF", type, error.near, advice) from None
     declared = types.resolve(spec.value_type)
     # A perf event array's value is, for user space, a file descriptor.
     return codec(types, declared.id) if declared.kind in (Kind.STRUCT, Kind.UNION) else None

@@ -21,11 +21,10 @@ import pytest
 from stingless.compile import compile_object
 from stingless.errors import ClosedError, MapError
 from stingless.kernel import Kernel, Map
-from stingless.obj.loss import count_losses
 from stingless.obj.reader import read_object
 from stingless.obj.spec import ObjectSpec
 from stingless.streams import Lost, PerfBuffer, Poller, RecordSizeError, RingBuffer, TracePipe
-from stingless.streams.losses import counter
+from stingless.streams.losses import counted, counter
 
 _TEXT = """
 #include <linux/bpf.h>
@@ -107,7 +106,7 @@ class StreamsContract:
         # One CPU, so that the order of a perf buffer is that of the runs.
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {min(before)})
-        loaded = Object(kernel, count_losses(read_object(compile_object(_TEXT))))
+        loaded = Object(kernel, counted(read_object(compile_object(_TEXT)), kernel))
         yield loaded
         loaded.close()
         os.sched_setaffinity(0, before)
