@@ -129,6 +129,19 @@ def test_vmlinux_of_another_kernel(tmp_path: Path, kernel: Path) -> None:
         compile_file(file, ["-DSIZE=16"], kernel)
 
 
+def test_a_kernel_function_declared_in_other_words(tmp_path: Path) -> None:
+    """As many programs do, which are older than the declarations in vmlinux.h."""
+    text = KERNEL + '__attribute__((btf_decl_tag("bpf_kfunc"))) int bpf_demo(const struct demo *d) { return d->pid; }\n'
+    btf = tmp_path / "kernel.btf"
+    btf.write_bytes(section(compile_text(text), ".BTF"))
+    own = 'extern int bpf_demo(struct demo *d) __attribute__((section(".ksyms")));\n'
+    program = USES_KERNEL.replace("int f", "DECLARED int f").replace("d->pid", "bpf_demo(d)")
+    assert compile_text(program.replace("DECLARED", ""), cflags=["-DSIZE=24"], btf=btf)
+    assert compile_text(program.replace("DECLARED", own), cflags=["-DSIZE=24"], btf=btf)
+    with pytest.raises(CompileError, match="conflicting types"):
+        compile_text(program.replace("DECLARED", own).replace("(d)", "(no)"), cflags=["-DSIZE=24"], btf=btf)
+
+
 def test_vmlinux_of_an_elf_file(tmp_path: Path) -> None:
     """As the kernel's own file with debugging information is."""
     image = tmp_path / "vmlinux"

@@ -106,7 +106,16 @@ def _with_vmlinux(program: _Program) -> Kept:
     try:
         return _run(program, narrowed(whole, f"{text}\n{words}\n{ours}"))
     except CompileError:
+        pass
+    try:
         return _run(program, whole)
+    except CompileError as error:
+        if "conflicting types for" not in error.output:
+            raise
+        try:  # it declares the kernel's functions itself, and in other words
+            return _run(program, b"#define BPF_NO_KFUNC_PROTOTYPES\n" + whole)
+        except CompileError:
+            raise error from None
 
 
 def _run(program: _Program, vmlinux: bytes | None = None) -> Kept:
