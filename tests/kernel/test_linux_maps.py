@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from stingless._gen.uapi import MapType
+from stingless.btf.types import Kind, Member, Members, Type
+from stingless.btf.writer import BtfBuilder
 from stingless.cpus import possible_cpus
 from stingless.errors import ClosedError, LoadError, MapError
 from stingless.kernel import BPF_EXIST, BPF_NOEXIST
@@ -138,6 +140,18 @@ def test_wrong_lengths(kernel: LinuxKernel) -> None:
 def test_refused_specs_say_what_is_wrong(kernel: LinuxKernel, spec: MapSpec, why: str) -> None:
     with pytest.raises(LoadError, match=why):
         kernel.create_map(spec)
+
+
+def test_types_that_the_kernel_refuses(kernel: LinuxKernel) -> None:
+    """The kernel's word on them is told where the map needs them; other maps do without."""
+    builder = BtfBuilder()
+    number = builder.add(Type(0, Kind.INT, "int", size=4, signed=True, encoding=1))
+    beyond = Members((Member("a", number, 64),))
+    builder.add(Type(0, Kind.STRUCT, "too_small", size=4, members=beyond))
+    typed = {"key_type": number, "value_type": number, "btf": builder.build()}
+    with pytest.raises(LoadError, match=r"this kernel refuses the object's BTF: .*[Mm]ember"):
+        kernel.create_map(MapSpec("m", MapType.TASK_STORAGE, 4, 4, 0, 1, **typed))
+    kernel.create_map(MapSpec("m", MapType.HASH, 4, 4, 1, **typed)).close()
 
 
 def test_too_large(kernel: LinuxKernel) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from stingless._gen.uapi import MapType
 from stingless._sys import bpf_map
 from stingless._sys.syscall import Fd
-from stingless.errors import NotSupportedError
+from stingless.errors import LoadError, NotSupportedError
 from stingless.linux.maps import LinuxMap
 from stingless.linux.refusals import MAP_SINCE, map_refused
 from stingless.obj.spec import MapSpec
@@ -43,6 +43,8 @@ _WITHOUT_BTF = frozenset(
         MapType.INSN_ARRAY,
     }
 )
+# Types that need one.
+_BY_BTF = frozenset({MapType.SK_STORAGE, MapType.INODE_STORAGE, MapType.TASK_STORAGE, MapType.CGRP_STORAGE})
 
 
 def create(spec: MapSpec, btf_fd: int = 0) -> LinuxMap:
@@ -106,7 +108,21 @@ def _created(spec: MapSpec, btf_fd: int, inner_fd: int) -> tuple[MapSpec, Fd]:
     assert refused is not None
     if refused.errno == errno.EINVAL and _is_older(since := MAP_SINCE.get(spec.type, "")):
         raise NotSupportedError(f"map type {spec.type.name}", since, f"asked for map {spec.name!r}") from None
+    if refused.errno == errno.EINVAL and not btf_fd and spec.type in _BY_BTF and (why := _btf_refusal(spec)):
+        raise LoadError(
+            f"map {spec.name!r}: a {spec.type.name} needs the types of its key and value, and this kernel refuses the "
+            f"object's BTF: {why}",
+            errno.EINVAL,
+        ) from None
     raise map_refused(spec, refused.errno or 0) from None
+
+
+def _btf_refusal(spec: MapSpec) -> str:
+    """What the kernel says of the object's types; "" when it takes them."""
+    from stingless._sys import bpf_btf
+
+    lines = bpf_btf.btf_log(spec.btf.for_kernel()).split("\n") if spec.btf is not None else []
+    return next((line for line in reversed(lines) if line.strip()), "")
 
 
 def _is_older(since: str) -> bool:
