@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,10 +149,10 @@ def test_types_that_the_kernel_refuses(kernel: LinuxKernel) -> None:
     number = builder.add(Type(0, Kind.INT, "int", size=4, signed=True, encoding=1))
     beyond = Members((Member("a", number, 64),))
     builder.add(Type(0, Kind.STRUCT, "too_small", size=4, members=beyond))
-    typed = {"key_type": number, "value_type": number, "btf": builder.build()}
+    typed = MapSpec("m", MapType.HASH, 4, 4, 1, key_type=number, value_type=number, btf=builder.build())
     with pytest.raises(LoadError, match=r"this kernel refuses the object's BTF: .*[Mm]ember"):
-        kernel.create_map(MapSpec("m", MapType.TASK_STORAGE, 4, 4, 0, 1, **typed))
-    kernel.create_map(MapSpec("m", MapType.HASH, 4, 4, 1, **typed)).close()
+        kernel.create_map(replace(typed, type=MapType.TASK_STORAGE, max_entries=0, flags=1))
+    kernel.create_map(typed).close()
 
 
 def test_too_large(kernel: LinuxKernel) -> None:
