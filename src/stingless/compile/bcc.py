@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from stingless.compile.dialect.translate import FormatOf, Translation, translate
+from stingless.compile.dialect.functions import FormatOf
+from stingless.compile.dialect.translate import Translation, translate
 from stingless.compile.driver import start_object
 from stingless.compile.toolchain import BCC_HEADERS, HEADERS, find_compiler
 from stingless.errors import CompileError
