@@ -77,3 +77,94 @@ def source(machine: str) -> str:
     if machine == "x86_64":
         return PROBES.replace("%w[a]", "%k[a]").replace("-4@%[a]", "-4@%k[a]").replace("-2@%[c]", "-2@%w[c]")
     return PROBES
+
+
+# A program with a probe of each form of argument, on x86-64; and one in two places with its argument in two.
+FORMS = (
+    PROBES.partition("__attribute__")[0]
+    + r"""
+#include <stdio.h>
+#include <unistd.h>
+__attribute__((section(".probes"))) volatile unsigned short forms_semaphore = 0;
+long numbers[2] = {1111, 2222};
+int run(int argc, char **argv)
+{
+    /* Who listens holds the semaphore up. */
+    for (int n = 0; n < WAIT && !forms_semaphore; n++) usleep(10000);
+    long words[4] = {10, 20, 30, 40};
+    int i = -7; unsigned char byte = 200; short s = -300; long index = 2; volatile char text[8] = "hello";
+    for (int n = 0; n < 3; n++) {
+        __asm__ volatile(NOTE("forms", "all", "forms_semaphore", "-4@%k[i] 8@%[t] 1@%b[b] -2@%w[s] 4@$5 -8@$-9 "
+            "8@8(%[w]) 8@(%[w],%[x],8) 8@numbers(%%rip) 8@8+numbers(%%rip) 8f@%%xmm0 8@strange")
+            :: [i] "r"(i), [t] "r"(text), [b] "q"(byte), [s] "r"(s), [w] "r"(words), [x] "r"(index) : "memory");
+        __asm__ volatile(NOTE("forms", "two", "0", "-4@%k[i]") :: [i] "r"(i));
+        __asm__ volatile(NOTE("forms", "two", "0", "8@$77"));
+        __asm__ volatile(NOTE("other", "two", "0", "8@$78"));
+    }
+    /* Two places that are the same in their pages. */
+    __asm__ volatile(".balign 4096\n" NOTE("forms", "far", "0", "4@$1")
+        ".balign 4096\n" NOTE("forms", "far", "0", "4@$2"));
+    printf("%d\n", forms_semaphore);
+    return 0;
+}
+"""
+)
+MAIN = "int run(int, char **); int main(int argc, char **argv) { return run(argc, argv); }"
+# What a program sees of the arguments of forms:all, all but the address of the text.
+VALUES = {1: -7, 3: 200, 4: -300, 5: 5, 6: -9, 7: 20, 8: 30, 9: 1111, 10: 2222, 11: 0}
+
+SCRIPT = r"""
+import sys, time
+from bcc import BPF, USDT
+usdt = USDT(path=sys.argv[1])
+usdt.enable_probe("all", "on_all")
+usdt.enable_probe("forms:two", "on_two")
+usdt.enable_probe("far", "on_far")
+kinds = {"int8_t": "s8", "int16_t": "s16", "int32_t": "s32", "int64_t": "s64"}
+kinds |= {"u" + name: "u" + kind[1:] for name, kind in kinds.items()}
+reads = ""
+for n in range(1, 13):
+    kind = kinds[usdt.get_probe_arg_ctype("all", n - 1)]
+    reads += f"{{ {kind} v = 0; if (bpf_usdt_readarg({n}, ctx, &v) == 0) put({n}, (s64)v); }}\n"
+text = '''
+BPF_HASH(out, u32, s64);
+BPF_HASH(words, u32, u64);
+static inline void put(u32 n, s64 v) { out.update(&n, &v); }
+int on_all(struct pt_regs *ctx) {
+    ''' + reads + '''
+    char text[8] = {};
+    bpf_usdt_readarg_p(2, ctx, text, 6);
+    u32 n = 0;
+    words.update(&n, (u64 *)text);
+    u32 wrong;
+    put(20, bpf_usdt_readarg(7, ctx, &wrong));
+    return 0;
+}
+int on_two(struct pt_regs *ctx) {
+    u64 a = 0;
+    u32 n = 30;
+    s64 zero = 0, *sum = out.lookup_or_try_init(&n, &zero);
+    if (bpf_usdt_readarg(1, ctx, &a) == 0 && sum)
+        *sum += (s64)a;
+    return 0;
+}
+int on_far(struct pt_regs *ctx) {
+    u32 a = 0;
+    bpf_usdt_readarg(1, ctx, &a);
+    put(40 + a, 1);
+    return 0;
+}
+'''
+b = BPF(text=text, usdt_contexts=[usdt])
+if len(sys.argv) > 2:
+    import subprocess
+    print("program", subprocess.run([sys.argv[2]], capture_output=True, text=True, check=True).stdout.strip())
+else:
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        pass
+for number, value in sorted((k.value, v.value) for k, v in b["out"].items()):
+    print(number, value)
+print("text", [v.value.to_bytes(8, "little").rstrip(b"\0").decode() for v in b["words"].values()])
+"""

@@ -27,12 +27,14 @@ class Kprobe:
 @dataclass(frozen=True)
 class KprobeMulti:
     """Entry (or return; with `session`, both) of many kernel functions in one link.  `functions` are names, or patterns
-    with `*` and `?`; `cookies`, if any, go with names, one each."""
+    with `*` and `?`; `cookies`, if any, go with names, one each.  With `traceable`, functions that cannot be traced are
+    left out, and the link's event has the others."""
 
     functions: tuple[str, ...]
     ret: bool = False
     session: bool = False
     cookies: tuple[int, ...] = ()
+    traceable: bool = False
 
     def __str__(self) -> str:
         kind = "kprobe.session" if self.session else "kretprobe.multi" if self.ret else "kprobe.multi"
@@ -116,7 +118,8 @@ class RawTracepoint:
 @dataclass(frozen=True)
 class PerfEvent:
     """A perf event: `type` and `config` of perf_event_open(2).  Exactly one of `sample_period` and `sample_freq` (Hz).
-    `pid` -1 with `cpu` -1 means every online CPU."""
+    `pid` -1 with `cpu` -1 means every online CPU.  With `inherit`, processes and threads that `pid` starts count too;
+    `group_fd` is the leader of the event's group."""
 
     type: int
     config: int
@@ -125,10 +128,26 @@ class PerfEvent:
     pid: int = -1
     cpu: int = -1
     cookie: int = 0
+    inherit: bool = False
+    group_fd: int = -1
 
     def __str__(self) -> str:
         rate = f"{self.sample_freq}Hz" if self.sample_freq else f"1/{self.sample_period}"
         return f"perf_event:{self.type}:{self.config}@{rate}"
+
+
+@dataclass(frozen=True)
+class RawPerfEvent:
+    """A perf event by the bytes of its `struct perf_event_attr`; the rest is as in `PerfEvent`."""
+
+    attr: bytes
+    pid: int = -1
+    cpu: int = -1
+    group_fd: int = -1
+
+    def __str__(self) -> str:
+        kind, config = int.from_bytes(self.attr[:4], "little"), int.from_bytes(self.attr[8:16], "little")
+        return f"perf_event:{kind}:{config}@attr"
 
 
 @dataclass(frozen=True)
@@ -319,6 +338,7 @@ Event = (
     | Tracepoint
     | RawTracepoint
     | PerfEvent
+    | RawPerfEvent
     | Tracing
     | TracingMulti
     | Freplace

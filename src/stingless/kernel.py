@@ -75,6 +75,10 @@ class Map(Protocol):
     def entries(self) -> Entries:
         """All entries: by batch commands where the kernel has them (5.6), else one by one, with the same result."""
 
+    def take_entries(self) -> Entries:
+        """Remove all entries and return them, each with its value at that moment: what programs add meanwhile is either
+        in it or stays.  Raises `MapError` where entries cannot be removed."""
+
     def update_many(self, entries: Entries, flags: int = BPF_ANY) -> None:
         """Set many values.  Raises `MapError` that tells how many were set before the one that failed."""
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from stingless._gen.uapi import ProgramType
+from stingless._gen.uapi import AttachType, ProgramType
 from stingless.errors import UnknownNameError
 from stingless.kernel import Kernel, Map, Program
 from stingless.obj.spec import MapSpec, ObjectSpec, Pinning
@@ -37,7 +37,7 @@ class LoadedObject:
         self._btf = btf
         self.maps: dict[str, Map] = {}
         self._given = dict(maps or {})
-        self._programs: dict[tuple[str, ProgramType], Program] = {}
+        self._programs: dict[tuple[str, ProgramType, AttachType | None], Program] = {}
         for name in self._given:
             if name not in spec.maps:
                 raise UnknownNameError("map", name, spec.maps)
@@ -57,9 +57,12 @@ class LoadedObject:
 
         return create_pinned(self.kernel, spec, pins or DIRECTORY)
 
-    def program(self, name: str, kind: ProgramType = ProgramType.UNSPEC, target: Program | None = None) -> Program:
+    def program(
+        self, name: str, kind: ProgramType = ProgramType.UNSPEC, target: Program | None = None, **fields: Any
+    ) -> Program:
         """Load (once) the program of that name; `kind` is needed where its section does not tell the type, `target`
-        (the program to extend) for one of type EXT.
+        (the program to extend) for one of type EXT.  `fields` of the spec can be given where the section does not tell
+        them either: `attach_type`, `attach_target`.
 
         Raises `UnknownNameError`, `VerifierError`, `LoadError`.
         """
@@ -70,8 +73,8 @@ class LoadedObject:
             alone = replace(self.spec, programs={name: replace(spec, autoload=True)})
             spec = self.kernel.resolve(alone, self._btf).programs[name]
         if kind != ProgramType.UNSPEC:
-            spec = replace(spec, type=kind)
-        key = (name, spec.type)
+            spec = replace(spec, type=kind, **fields)
+        key = (name, spec.type, spec.attach_type)
         if key not in self._programs:
             self._programs[key] = self.kernel.load_program(spec, self.maps, target)
         return self._programs[key]
@@ -82,7 +85,7 @@ class LoadedObject:
         if filled:
             from stingless.maps.contents import fill
 
-            programs = {name: program for (name, _), program in self._programs.items()}
+            programs = {name: program for (name, *_), program in self._programs.items()}
             for name, spec in filled.items():
                 fill(self.maps[name], spec, self.maps, programs)
 

@@ -17,7 +17,7 @@ F = "int f(void *ctx) { return 0; }"
     ("arguments", "kind", "message"),
     [
         ({}, ValueError, "exactly one of text=, src_file= and object_file="),
-        ({"text": ""}, ValueError, "not empty"),
+        ({"text": "", "src_file": "x.c"}, ValueError, "exactly one"),
         ({"text": F, "src_file": "x.c"}, ValueError, "exactly one"),
         ({"text": 3}, TypeError, "str or bytes, not 3"),
         ({"text": F, "cflags": "-DX=1"}, TypeError, r"cflags is a list of arguments for clang: \['-DX=1'\]"),

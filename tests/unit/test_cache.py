@@ -68,15 +68,24 @@ def test_keys_differ_by_all_that_matters() -> None:
 @pytest.mark.parametrize(
     ("text", "cflags"),
     [
-        ('#include "x.h"', []),
+        ('#include "there_is_no.h"', []),
         ("#define X <x.h>\n#include X", []),
-        ('# include\t"x.h"', []),
-        (TEXT, ["-I."]),
-        (TEXT, ["-include", "x.h"]),
+        (TEXT, ["-include", "there_is_no.h"]),
+        (TEXT, ["@flags"]),
     ],
 )
-def test_texts_that_take_in_files_are_compiled_each_time(text: str, cflags: list[str]) -> None:
+def test_texts_that_take_in_files_we_do_not_see_are_compiled_each_time(text: str, cflags: list[str]) -> None:
     assert object_key(text, "a.c", cflags) is None
+
+
+def test_headers_of_the_users_own_are_part_of_the_key(tmp_path: Path) -> None:
+    keys = []
+    for number in (1, 2, 1):
+        (tmp_path / "x.h").write_text(f"#define NUMBER {number}\n")
+        for flags, text in ((["-I", str(tmp_path)], f'#include "x.h"\n{TEXT}'), (["-include", f"{tmp_path}/x.h"], TEXT)):
+            keys.append(object_key(text, "a.c", flags))
+    assert None not in keys
+    assert keys[:2] == keys[4:] and len(set(keys)) == 4
 
 
 def test_angle_brackets_are_cached() -> None:

@@ -128,9 +128,10 @@ def map_next_key(fd: int, key: bytes | None, key_size: int) -> bytes:
 
 
 def map_lookup_batch(
-    fd: int, position: bytes | None, key_size: int, value_bytes: int, count: int
+    fd: int, position: bytes | None, key_size: int, value_bytes: int, count: int, take: bool = False
 ) -> tuple[bytes, bytes, int, bytes | None]:
-    """Up to `count` entries: (keys, values, number of them, where to go on or None at the end).  Since Linux 5.6.
+    """Up to `count` entries: (keys, values, number of them, where to go on or None at the end); with `take`, they are
+    removed.  Since Linux 5.6.
 
     Raises ENOSPC when `count` is too small for one bucket of a hash map, EINVAL or ENOTSUPP where the map type has no
     batch form.
@@ -141,7 +142,7 @@ def map_lookup_batch(
     attr = _Batch(position, ctypes.addressof(out), ctypes.addressof(keys), ctypes.addressof(values), count, fd)
     last = False
     try:
-        _bpf(Command.MAP_LOOKUP_BATCH, attr)
+        _bpf(Command.MAP_LOOKUP_AND_DELETE_BATCH if take else Command.MAP_LOOKUP_BATCH, attr)
     except FileNotFoundError:  # the end was reached; what was found is there
         last = True
     got = attr.count

@@ -21,7 +21,7 @@ PERF_SAMPLE_TIME, PERF_SAMPLE_RAW = 1 << 2, 1 << 10
 
 _ATTR = struct.Struct("=IIQQQQQIIQQ")
 _ATTR_SIZE = 112  # PERF_ATTR_SIZE_VER5
-_FREQ, _WATERMARK, _USE_CLOCKID = 1 << 10, 1 << 14, 1 << 25
+_INHERIT, _FREQ, _WATERMARK, _USE_CLOCKID = 1 << 1, 1 << 10, 1 << 14, 1 << 25
 _CLOCKID_AT, _CLOCK_MONOTONIC = 92, 1
 _FD_CLOEXEC = 8
 _ENABLE, _SET_BPF = 0x2400, 0x40042408
@@ -42,6 +42,8 @@ def perf_event_open(
     wakeup_events: int = 0,
     watermark: int = 0,
     monotonic: bool = False,
+    inherit: bool = False,
+    group: int = -1,
     text: bytes | None = None,
     config1: int = 0,
     config2: int = 0,
@@ -57,14 +59,22 @@ def perf_event_open(
         sample_freq or sample_period,
         sample_type,
         0,
-        (_FREQ if sample_freq else 0) | (_WATERMARK if watermark else 0) | (_USE_CLOCKID if monotonic else 0),
+        (_FREQ if sample_freq else 0)
+        | (_WATERMARK if watermark else 0)
+        | (_USE_CLOCKID if monotonic else 0)
+        | (_INHERIT if inherit else 0),
         watermark or wakeup_events,
         0,
         ctypes.addressof(held) if held is not None else config1,
         config2,
     )
     attr = attr.ljust(_CLOCKID_AT, b"\0") + (_CLOCK_MONOTONIC if monotonic else 0).to_bytes(4, "little")
-    fd = _enter(number("perf_event_open"), attr.ljust(_ATTR_SIZE, b"\0"), pid, cpu, -1, _FD_CLOEXEC)
+    return open_attr(attr.ljust(_ATTR_SIZE, b"\0"), pid, cpu, group, what)
+
+
+def open_attr(attr: bytes, pid: int, cpu: int, group: int, what: str) -> Fd:
+    """By a whole `struct perf_event_attr`."""
+    fd = _enter(number("perf_event_open"), attr, pid, cpu, group, _FD_CLOEXEC)
     if fd < 0:
         raise last_error()
     return Fd(fd, what)

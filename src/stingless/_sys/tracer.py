@@ -59,6 +59,7 @@ class _Attach(Structure):
         ("path", c_char_p),
         ("code", c_uint8 * 16),
         ("cookie", c_uint64),
+        ("counter", c_uint64),
     )
 
 
@@ -112,9 +113,11 @@ class Tracer:
         path: bytes = b"",
         code: bytes = b"",
         cookie: int = 0,
+        counter: int = 0,
     ) -> int:
-        """Attach the `struct st_prog` at address `program`; `file` is (device, inode, offset).  The link's number."""
-        what = _Attach(program, kind, number, pid, cpu, period, *file, path, (c_uint8 * 16)(*code), cookie)
+        """Attach the `struct st_prog` at address `program`; `file` is (device, inode, offset), `counter` the offset of a
+        semaphore in it.  The link's number."""
+        what = _Attach(program, kind, number, pid, cpu, period, *file, path, (c_uint8 * 16)(*code), cookie, counter)
         link = int(self._library.st_tracer_attach(self._address, byref(what)))
         if link < 0:
             raise OSError(-link, os.strerror(-link))

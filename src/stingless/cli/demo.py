@@ -13,6 +13,7 @@ from stingless.choice import KERNELS
 from stingless.cli.run import CANNOT
 
 _LOOP = ("bash", "-c", "for i in 1 2 3; do /bin/true; done")
+_FAMILY = ("bash", "-c", "ls / | head -n 1; true")
 _BUSY = (sys.executable, "-c", "sum(i * i for i in range(6_000_000))")
 
 
@@ -37,6 +38,8 @@ PARTS = (
     Part("6. triggers: a perf event (CPU clock)", "deck/perf_event.py", _BUSY),
     Part("7. a program that drops packets", "deck/drop.py"),
     Part("8. a libbpf-style object: types from BTF, typed records", "objects/opens.py", ("cat", "/etc/hostname")),
+    Part("9. a bcc tool: a histogram", "bcc/latency.py", ("cat", "/etc/hostname", "/etc/passwd")),
+    Part("9. a bcc tool: the kernel's structures, with no headers", "bcc/family.py", _FAMILY),
 )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from stingless import session
+from stingless.bcc import alias, saved
 from stingless.choice import KERNELS, choose_kernel
 from stingless.errors import NotSupportedError, PrivilegeError, StinglessError, VerifierError
 from stingless.kernel import Kernel
@@ -29,7 +30,8 @@ CANNOT = 77  # the script needs a privilege or a feature that is not there (what
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stingless run",
-        usage="stingless run [--kernel linux|embedded|auto] [--system-wide] SCRIPT [ARGS ...] [-- COMMAND ...]",
+        usage="stingless run [--kernel linux|embedded|auto] [--system-wide] [--objects DIR] SCRIPT [ARGS ...] "
+        "[-- COMMAND ...]",
         description="Run a bcc script (`from bcc import BPF` is stingless). With a COMMAND, its programs see that "
         "command and its descendants only; the script ends when the command does, whose exit status is returned.",
     )
@@ -37,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--system-wide", action="store_true", help="with a COMMAND on Linux: do not confine the programs to it"
     )
+    parser.add_argument("--objects", metavar="DIR", help="take the script's programs from DIR (see stingless build)")
     parser.add_argument("script", help="the script to run")
     parser.add_argument("args", nargs=argparse.REMAINDER, help="its arguments, then -- and the command to trace")
     return parser
@@ -49,6 +52,11 @@ def main(argv: Sequence[str]) -> int:
     if not script.is_file():
         print(f"stingless run: no script {options.script!r}", file=sys.stderr)
         return 2
+    if options.objects is not None:
+        if not Path(options.objects).is_dir():
+            print(f"stingless run: no directory {options.objects!r}", file=sys.stderr)
+            return 2
+        os.environ[saved.VARIABLE] = options.objects
     try:
         choice = choose_kernel(options.kernel)
     except StinglessError as error:
@@ -127,7 +135,7 @@ def _script(script: Path, args: Sequence[str], ended: threading.Event) -> int:
 
     sys.argv = [str(script), *args]
     sys.path.insert(0, str(script.resolve().parent))
-    _offer_bcc()
+    alias.install()
     real_sleep = _release_on_sleep()
     try:
         runpy.run_path(str(script), run_name="__main__")
@@ -173,13 +181,6 @@ def _interruptible() -> None:
     """A shell starts background jobs with SIGINT ignored; the command's end must end the script all the same."""
     if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _offer_bcc() -> None:
-    """`from bcc import BPF` in the script is ours."""
-    import stingless.bcc
-
-    sys.modules["bcc"] = stingless.bcc
 
 
 def _release_on_sleep() -> Callable[[float], None]:

@@ -1,54 +1,79 @@
-"""Compiling bcc's dialect: translated here, compiled by clang meanwhile."""
+"""Compiling bcc's dialect: it is translated to C here, clang makes LLVM IR of that, the implicit reads of the kernel's
+memory are made explicit in the IR here, and clang makes code of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from stingless.compile.dialect.functions import FormatOf
+from stingless.compile.dialect.facts import Facts, FormatOf, RunningKernel
 from stingless.compile.dialect.translate import Translation, translate
-from stingless.compile.driver import start_object
-from stingless.compile.toolchain import BCC_HEADERS, HEADERS, find_compiler
+from stingless.compile.driver import start_code, start_ir
+from stingless.compile.toolchain import find_compiler
 from stingless.errors import CompileError
 
 
-def has_header(path: str) -> bool:
-    """Can a program include this header: is it one of ours, or of the kernel's UAPI?"""
-    return any((directory / path).is_file() for directory in (BCC_HEADERS, HEADERS, *find_compiler().includes))
-
-
-def translate_bcc(text: str, format_of: FormatOf, name: str = "main.c") -> Translation:
-    """bcc's dialect to the C text that clang gets.  Raises `CompileError`."""
-    return translate(text, format_of, has_header, name)
+def translate_bcc(text: str, facts: Facts | FormatOf, name: str = "main.c", cflags: Sequence[str] = ()) -> Translation:
+    """bcc's dialect to the C text that clang gets.  `facts` is the kernel that it is for; the running one, where only
+    the formats of its tracepoints are given.  Raises `CompileError`."""
+    return translate(text, RunningKernel(facts) if callable(facts) else facts, name, cflags)
 
 
 class BccRun:
     """A compilation of bcc's dialect, begun at once: translation is done, clang is at work.
 
-    `#include "x.h"` is looked for beside the file `name`.
+    `#include "x.h"` is looked for beside the file `name`, in the directories of -I, and in the working directory.
     """
 
-    def __init__(self, text: str, format_of: FormatOf, name: str = "main.c", cflags: Sequence[str] = ()) -> None:
-        self._translated = translate_bcc(text, format_of, name)
-        beside = ["-iquote", str(Path(name).parent)]
-        self._run = start_object(self._translated.text, name, [*beside, *cflags], text)
+    def __init__(self, text: str, facts: Facts | FormatOf, name: str = "main.c", cflags: Sequence[str] = ()) -> None:
+        self._text, self._name = text, name
+        self.ir_text = ""  # after `output()`: what code was made of
+        self._translated = translate_bcc(text, facts, name, cflags)
+        self._run = start_ir(self._translated.text, name, self._translated.flags, text)
+        try:
+            import stingless.compile.ir.reads  # noqa: F401  # while clang works
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def c_text(self) -> str:
+        """What clang gets."""
+        return self._translated.text
 
     def output(self) -> bytes:
         """The ELF object.  Raises `CompileError` on the user's own lines."""
+        from stingless.compile.ir.reads import explicit_reads
+        from stingless.compile.ir.tokens import IrError
+        from stingless.compile.strip import without_dwarf
+
         try:
-            return self._run.output()
-        except CompileError as error:
-            if not self._translated.dropped:
-                raise
-            headers = ", ".join(f"<{h}>" for h in self._translated.dropped)
-            message = f"{error}\nnote: there are no kernel-internal headers here, so these were left out: {headers}"
-            raise CompileError(message, error.diagnostics, error.output) from None
+            self.ir_text = explicit_reads(self._ir())
+            self._run = start_code(self.ir_text, self._name, self._text)
+            return without_dwarf(self._run.output())
+        except IrError as error:
+            compiler = find_compiler()
+            message = (
+                f"{self._name}: {compiler.argv[0]} ({compiler.version()}) wrote IR that is not understood: {error}"
+            )
+            raise CompileError(message) from None
+
+    def _ir(self) -> str:
+        """clang's IR; where it lacks declarations that the kernel has, it is given them and asked again."""
+        from stingless.compile.dialect.missing import explained, missing_names
+
+        while True:
+            try:
+                return self._run.output().decode()
+            except CompileError as error:
+                if not self._translated.with_names(missing_names(error)):
+                    raise explained(error, self._translated) from None
+            self._run = start_ir(self._translated.text, self._name, self._translated.flags, self._text)
 
     def close(self) -> None:
         """End a compilation that is not wanted any more; nothing if it has ended."""
         self._run.close()
 
 
-def compile_bcc(text: str, format_of: FormatOf, name: str = "main.c", cflags: Sequence[str] = ()) -> bytes:
+def compile_bcc(text: str, facts: Facts | FormatOf, name: str = "main.c", cflags: Sequence[str] = ()) -> bytes:
     """bcc's dialect to an ELF object.  Raises `CompileError` on the user's own lines."""
-    return BccRun(text, format_of, name, cflags).output()
+    return BccRun(text, facts, name, cflags).output()

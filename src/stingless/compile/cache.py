@@ -13,13 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stingless.errors import Diagnostic
+from stingless.errors import CompileError, Diagnostic
 from stingless.private_cache import PrivateCache as ObjectCache
 
 __all__ = ["Kept", "ObjectCache", "object_key", "program_key"]
 
 # #include "file", or a macro that makes a name; headers in angle brackets are ours or the compiler's.
 _TAKES_IN = re.compile(r"#\s*(include|import|embed)\w*\s*(?!<|\s)")
+_TAKE_FLAGS = ("-i", "@", "-Xclang", "--include", "--embed")
 _PATHS = ("CPATH", "C_INCLUDE_PATH")  # clang takes directories from them
 
 
@@ -43,16 +44,23 @@ def _toolchain() -> list[str]:
     return [__version__, *compiler.argv, *map(str, compiler.includes), *stamps]
 
 
-def object_key(text: str, name: str, cflags: Iterable[str]) -> str | None:
-    """The key of a program in bcc's dialect: a hash of it, its flags, the compiler, our headers and the running kernel
-    (whose tracepoints the dialect knows).  None for a text that takes in files we do not see: it is compiled each
-    time."""
-    flags = list(cflags)
-    if _TAKES_IN.search(text) or any(map(os.environ.get, _PATHS)):
+def object_key(text: str, name: str, cflags: Iterable[str], kernel: str = "") -> str | None:
+    """The key of a program in bcc's dialect: a hash of it with the headers of the user's own that it includes, its
+    flags, the compiler, our headers and the kernel that it is for (by its id; "" the running one).  None for a text
+    that takes in files we do not see, or lacks one: it is compiled each time."""
+    from stingless.compile.dialect.gather import Gathering, split_flags
+    from stingless.compile.vmlinux import kernel_id
+
+    flags = split_flags(list(cflags))
+    if any(map(os.environ.get, _PATHS)) or any(flag.startswith(_TAKE_FLAGS) for flag in flags.rest):
         return None
-    if any(flag.startswith(("-I", "-i", "@", "-Xclang", "--include", "--embed")) for flag in flags):
+    try:
+        whole = Gathering(name, flags.directories).gather(text, flags.included).text
+    except (CompileError, OSError):
         return None
-    parts = ["bcc", text, name, *flags, *os.uname(), *_toolchain()]
+    if _TAKES_IN.search(whole):
+        return None
+    parts = ["bcc", whole, name, *flags.macros, "", *flags.rest, kernel or kernel_id(None), *_toolchain()]
     return _sha256(part.encode() for part in parts).hex()
 
 

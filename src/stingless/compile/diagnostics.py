@@ -9,6 +9,11 @@ from pathlib import Path
 from stingless.errors import CompileError, Diagnostic
 
 _MESSAGE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+):(?P<column>\d+): (?P<severity>[a-z ]+): (?P<message>.*)$")
+# Of the code generator, when it is given IR.
+_OF_CODE = re.compile(
+    r"^(?P<severity>[a-z ]+): (?P<file>[^:\n]+):(?P<line>\d+):(?P<column>\d+): in function (?P<message>.*)$"
+)
+_PROTOTYPE = re.compile(r"^(\S+) .*?\): ")  # the function's type behind its name
 _LIMIT = 50
 
 
@@ -18,11 +23,13 @@ def parse_diagnostics(output: str, name: str, text: str) -> list[Diagnostic]:
     lines: dict[str, list[str]] = {name: text.splitlines()}
     found: list[Diagnostic] = []
     for row in output.splitlines():
-        match = _MESSAGE.match(row)
+        match = _MESSAGE.match(row) or _OF_CODE.match(row)
         if not match or len(found) == _LIMIT:
             continue
         number = int(match["line"])
         message = re.sub(r" \[-W[^\]]*\]$", "", match["message"])
+        if match.re is _OF_CODE:
+            message = _PROTOTYPE.sub(r"in \1(): ", message)
         source = _line(lines, match["file"], number)
         found.append(Diagnostic(match["file"], number, int(match["column"]), match["severity"], message, source))
     return found

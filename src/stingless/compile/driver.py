@@ -9,6 +9,7 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from stingless.compile.ir.contexts import VIRTUAL
 from stingless.compile.toolchain import BCC_HEADERS, HEADERS, find_compiler
 from stingless.errors import Diagnostic
 
@@ -33,6 +34,23 @@ _C_FLAGS = (
     "-fno-caret-diagnostics",
     "-fno-color-diagnostics",
 )
+# As the kernel and its modules are compiled, where bcc's programs can tell.
+_DIALECT_FLAGS = (
+    "-D__KERNEL__",
+    "-D__BPF_TRACING__",
+    '-DKBUILD_MODNAME="bcc"',
+    "-fms-extensions",
+    "-Wno-microsoft-anon-tag",
+    "-Wno-macro-redefined",
+    "-Wno-gnu-variable-sized-type-not-at-end",
+    "-Wno-unused-value",
+    "-Wno-error=int-conversion",  # an error since clang 16; the dialect's programs grew up with the warning
+    "-Wno-error=return-mismatch",
+)
+# More would make one load of two whose pointers come from different places.
+_SEEN_THROUGH = ("-O1", "-funroll-loops", "-finline-functions", "-mllvm", "-inline-threshold=1000000")
+# How much of the stack is too much, the verifier tells: it counts what is used.
+_CODE = (*_TARGET, "-O2", "-mllvm", "-bpf-stack-size=4096")
 
 
 def target_flags(cflags: Sequence[str] = ()) -> list[str]:
@@ -47,25 +65,41 @@ def c_arguments(cflags: Sequence[str] = ()) -> list[str]:
     input, output and stage."""
     paths = (BCC_HEADERS, HEADERS, *find_compiler().includes)
     includes = [f for path in paths for f in ("-isystem", str(path))]
-    return [*target_flags(cflags), "-nostdinc", "-D__BPF_TRACING__", *includes, "-include", "short_types.h", *cflags]
+    return [*target_flags(cflags), "-nostdinc", "-D__BPF_TRACING__", *includes, "-include", "linux/types.h", "-include", "short_types.h", *cflags]
 
 
-def start_object(text: str, name: str = "main.c", cflags: Sequence[str] = (), user_text: str | None = None) -> Run:
-    """C text to an ELF object: clang works while the caller does something else.  `user_text` is what the user wrote,
-    when `text` is a rewriting of it that keeps its lines."""
-    arguments = [*c_arguments(cflags), "-c", "-x", "c", "-", "-o", "-"]
-    return Run(arguments, _named(text, name), name, user_text or text)
+def dialect_arguments(cflags: Sequence[str] = ()) -> list[str]:
+    """clang's arguments for a translated program in bcc's dialect, which needs no header but ours."""
+    includes = ["-isystem", str(BCC_HEADERS), "-isystem", str(HEADERS)]
+    return [*target_flags(cflags), *_DIALECT_FLAGS, "-nostdinc", *includes, *cflags]
 
 
-def compile_object(text: str, name: str = "main.c", cflags: Sequence[str] = (), user_text: str | None = None) -> bytes:
+def compile_object(text: str, name: str = "main.c", cflags: Sequence[str] = ()) -> bytes:
     """C text to an ELF object.  Raises `CompileError` with diagnostics on the lines of `name`."""
-    return start_object(text, name, cflags, user_text).output()
+    return Run([*c_arguments(cflags), "-c", "-x", "c", "-", "-o", "-"], _named(text, name), name, text).output()
 
 
-def c_to_ir(text: str, name: str = "main.c", cflags: Sequence[str] = (), user_text: str | None = None) -> str:
+def c_to_ir(text: str, name: str = "main.c", cflags: Sequence[str] = ()) -> str:
     """C text to optimised LLVM IR (`-O2 -emit-llvm -S`)."""
     arguments = [*c_arguments(cflags), "-emit-llvm", "-S", "-x", "c", "-", "-o", "-"]
-    return Run(arguments, _named(text, name), name, user_text or text).output().decode()
+    return Run(arguments, _named(text, name), name, text).output().decode()
+
+
+def start_ir(text: str, name: str, cflags: Sequence[str], user_text: str) -> Run:
+    """C text to LLVM IR in which what a pointer comes from can be seen: variables are in registers, and all functions
+    but the noinline ones are inlined.  clang works while the caller does something else.
+
+    `user_text` is what the user wrote, of which `text` is a rewriting that keeps its lines.
+    """
+    arguments = [*dialect_arguments(cflags), *_SEEN_THROUGH, "-emit-llvm", "-S", "-x", "c", "-", "-o", "-"]
+    # clang would make one access of two at different offsets.
+    contexts = " ".join(f"struct __attribute__((preserve_static_offset)) {name};" for name in VIRTUAL)
+    return Run(arguments, f"{contexts}\n".encode() + _named(text, name), name, user_text)
+
+
+def start_code(ir: str, name: str, user_text: str) -> Run:
+    """LLVM IR that was made from the C file `name` to an ELF object of eBPF code, optimised."""
+    return Run([*_CODE, "-c", "-x", "ir", "-", "-o", "-"], ir.encode(), name, user_text)
 
 
 def _named(text: str, name: str) -> bytes:

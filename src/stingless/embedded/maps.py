@@ -178,6 +178,13 @@ class EmbeddedMap(Owned):
             raise self._failed("reading", errno.EOPNOTSUPP)
         return Entries(*self.handle.items())
 
+    def take_entries(self) -> Entries:
+        k = self._spec.key_size
+        packed = self.entries().keys
+        taken = [(key, self.pop(key)) for key in (packed[at : at + k] for at in range(0, len(packed), k))]
+        found = [(key, value) for key, value in taken if value is not None]
+        return Entries(b"".join([key for key, _ in found]), b"".join([value for _, value in found]), len(found))
+
     def update_many(self, entries: Entries, flags: int = BPF_ANY) -> None:
         k, v = self._spec.key_size, self._value_bytes
         if len(entries.keys) != entries.count * k or len(entries.values) != entries.count * v:

@@ -18,6 +18,7 @@ _MODULES: Mapping[type[events.Event], str] = {
     events.Tracepoint: "tracepoint",
     events.RawTracepoint: "raw_tracepoint",
     events.PerfEvent: "perf_event",
+    events.RawPerfEvent: "perf_event",
     events.Tracing: "tracing",
     events.TracingMulti: "tracing_multi",
     events.Freplace: "freplace",

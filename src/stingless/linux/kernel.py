@@ -124,6 +124,13 @@ class LinuxKernel:
                     raise
         return program_load.load(spec, maps, btf, target), 0
 
+    def verifier_log(self, spec: ProgramSpec, maps: Mapping[str, Map], level: int) -> str:
+        """What the verifier says of a program that it takes: at branches (`level` 1) or at each instruction (2).
+        Raises as `load_program`."""
+        self._open()
+        mine = {name: map for name, map in maps.items() if isinstance(map, LinuxMap)}
+        return program_load.verifier_log(spec, mine, self._btf_fd(spec.btf), level)
+
     def open_program(self, source: str | Path | int) -> LinuxProgram:
         """A program that is there already: by the path of its pin, or by its id.  Its spec has what the kernel tells.
         Raises `FileNotFoundError`, `PrivilegeError`, `LoadError`."""

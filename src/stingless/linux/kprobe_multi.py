@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import re
+from dataclasses import replace
 from fnmatch import translate
 
 from stingless._gen.uapi import AttachType, ProgramType
@@ -25,6 +26,10 @@ def attach(program: LinuxProgram, event: KprobeMulti) -> BpfLink:
     require_type(program, event, ProgramType.KPROBE)
     kind = AttachType.TRACE_KPROBE_SESSION if event.session else AttachType.TRACE_KPROBE_MULTI
     functions = matching(program, event)
+    if event.traceable:
+        allowed = set(traceable_functions(program))
+        functions = [name for name in functions if name in allowed]
+        event = replace(event, functions=tuple(functions))
     if event.cookies and len(event.cookies) != len(functions):
         raise AttachError(
             f"{event}: there are {len(event.cookies)} cookies for {len(functions)} functions", errno.EINVAL

@@ -160,7 +160,24 @@ class LinuxMap(Owned):
         pairs = list(self._walk())
         return Entries(b"".join([k for k, _ in pairs]), b"".join([v for _, v in pairs]), len(pairs))
 
-    def _read_batches(self) -> Entries:
+    def take_entries(self) -> Entries:
+        if self.batches and self._spec.type not in _KEYLESS:
+            try:
+                return self._read_batches(take=True)
+            except OSError as e:
+                if e.errno not in _UNSUPPORTED:
+                    raise self._failed("taking from", e) from None
+        k = self._spec.key_size
+        packed = self.entries().keys
+        keys: list[bytes] = []
+        values: list[bytes] = []
+        for key in (packed[at : at + k] for at in range(0, len(packed), k)):
+            if (value := self.pop(key)) is not None:
+                keys.append(key)
+                values.append(value)
+        return Entries(b"".join(keys), b"".join(values), len(keys))
+
+    def _read_batches(self, take: bool = False) -> Entries:
         k, v = self._spec.key_size, self._value_bytes
         room = max(1, min(self._spec.max_entries, _BATCH_BYTES // (k + v)))
         keys: list[bytes] = []
@@ -169,7 +186,7 @@ class LinuxMap(Owned):
         position: bytes | None = None
         while True:
             try:
-                found = bpf_map.map_lookup_batch(self.fd, position, k, v, room)
+                found = bpf_map.map_lookup_batch(self.fd, position, k, v, room, take)
             except OSError as e:
                 if e.errno != errno.ENOSPC or room > 1 << 24:
                     raise

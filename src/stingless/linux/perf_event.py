@@ -8,19 +8,22 @@ Source: kernel/events/core.c, `bpf_overflow_handler()`.
 from __future__ import annotations
 
 import errno
+import struct
 
 from stingless._gen.uapi import ProgramType
 from stingless._sys import perf_event
 from stingless.cpus import online_cpus
 from stingless.errors import AttachError, NotSupportedError, StinglessError
-from stingless.events import PerfEvent
+from stingless.events import PerfEvent, RawPerfEvent
 from stingless.linux import host, perf_link
 from stingless.linux.links import LinkGroup, LinuxLink, require_type
 from stingless.linux.programs import LinuxProgram
 
 
-def attach(program: LinuxProgram, event: PerfEvent) -> LinuxLink:
+def attach(program: LinuxProgram, event: PerfEvent | RawPerfEvent) -> LinuxLink:
     require_type(program, event, ProgramType.PERF_EVENT)
+    if isinstance(event, RawPerfEvent):
+        return _attach_raw(program, event)
     if bool(event.sample_period) == bool(event.sample_freq):
         raise AttachError(f"{event}: give a sample_period or a sample_freq, one of them", errno.EINVAL)
     cpus = online_cpus() if event.pid == -1 and event.cpu == -1 else [event.cpu]
@@ -34,6 +37,8 @@ def attach(program: LinuxProgram, event: PerfEvent) -> LinuxLink:
                 cpu=cpu,
                 sample_period=event.sample_period,
                 sample_freq=event.sample_freq,
+                inherit=event.inherit,
+                group=event.group_fd,
                 what=str(event),
             )
             links.append(perf_link.link(program, event, opened, event.cookie))
@@ -44,6 +49,15 @@ def attach(program: LinuxProgram, event: PerfEvent) -> LinuxLink:
             raise _refused(program, event, e) from None
         raise
     return links[0] if len(links) == 1 else LinkGroup(event, links)
+
+
+def _attach_raw(program: LinuxProgram, event: RawPerfEvent) -> LinuxLink:
+    try:
+        opened = perf_event.open_attr(event.attr, event.pid, event.cpu, event.group_fd, str(event))
+    except OSError as e:
+        kind, config = struct.unpack_from("=I4xQ", event.attr)
+        raise _refused(program, PerfEvent(kind, config, 1, 0, event.pid, event.cpu), e) from None
+    return perf_link.link(program, event, opened)
 
 
 def _refused(program: LinuxProgram, event: PerfEvent, e: OSError) -> StinglessError:

@@ -48,26 +48,39 @@ def resolved_code(spec: ProgramSpec, maps: Mapping[str, LinuxMap], modules: Sequ
 def load(spec: ProgramSpec, maps: Mapping[str, LinuxMap], btf: Fd | None, target: int | None = None) -> Fd:
     """Verify and load.  `target` is the descriptor of the program that an EXT program, or an fentry or fexit one, is
     for.  Raises `VerifierError`, `LoadError`, `PrivilegeError`, `NotSupportedError`, `UnknownNameError`."""
+    with contextlib.ExitStack() as opened:
+        return _attempt(opened, spec, maps, btf, target).load()
+
+
+def verifier_log(spec: ProgramSpec, maps: Mapping[str, LinuxMap], btf: Fd | None, level: int) -> str:
+    """What the verifier says of a program that it takes: at branches (`level` 1) or at each instruction (2).  Raises as
+    `load`."""
+    with contextlib.ExitStack() as opened:
+        return _attempt(opened, spec, maps, btf, None).log(level)
+
+
+def _attempt(
+    opened: contextlib.ExitStack, spec: ProgramSpec, maps: Mapping[str, LinuxMap], btf: Fd | None, target: int | None
+) -> _Attempt:
     if spec.core_relocations or spec.extern_refs:  # on its own, or what stood in the way before is reported now
         from stingless.obj.resolve import resolve_program
         from stingless.target.running import RunningKernel
 
         spec = resolve_program(spec, RunningKernel())
     what = f"program {spec.name!r}"
-    with contextlib.ExitStack() as opened:
 
-        def module(name: str) -> int:
-            fd = btf_objects.open_module(name, what)
-            opened.callback(fd.close)
-            return fd.fileno()
+    def module(name: str) -> int:
+        fd = btf_objects.open_module(name, what)
+        opened.callback(fd.close)
+        return fd.fileno()
 
-        modules = [module(name) for name in spec.kfunc_modules]
-        if target is not None:
-            id_, fd = btf_objects.function_id(target, spec.attach_target, what), target
-        else:
-            spec = _for_kernel(spec)
-            id_, fd = spec.attach_btf_id, module(spec.attach_module) if spec.attach_module else 0
-        return _Attempt(spec, resolved_code(spec, maps, modules), btf, id_, fd, (0, *modules) if modules else ()).load()
+    modules = [module(name) for name in spec.kfunc_modules]
+    if target is not None:
+        id_, fd = btf_objects.function_id(target, spec.attach_target, what), target
+    else:
+        spec = _for_kernel(spec)
+        id_, fd = spec.attach_btf_id, module(spec.attach_module) if spec.attach_module else 0
+    return _Attempt(spec, resolved_code(spec, maps, modules), btf, id_, fd, (0, *modules) if modules else ())
 
 
 def _for_kernel(spec: ProgramSpec) -> ProgramSpec:
@@ -103,7 +116,7 @@ class _Attempt:
                 lines = (struct.pack("=IIII", i.insn, i.file_off, i.line_off, i.line_col) for i in spec.line_info)
                 self._lines = bpf_prog.Records(b"".join(lines), 16)
 
-    def _try(self, log: bpf_prog.Log | None = None) -> Fd:
+    def _try(self, log: bpf_prog.Log | None = None, level: int = 1) -> Fd:
         spec = self._spec
         return bpf_prog.prog_load(
             spec.type,
@@ -119,8 +132,23 @@ class _Attempt:
             line_info=self._lines,
             flags=spec.flags,
             log=log,
-            log_level=0 if log is None else 1,
+            log_level=0 if log is None else level,
         )
+
+    def log(self, level: int) -> str:
+        size = _FIRST_LOG
+        while True:
+            log = bpf_prog.log_buffer(size)
+            try:
+                self._try(log, level).close()
+            except OSError as e:
+                if e.errno == errno.ENOSPC and size < _LAST_LOG:
+                    size *= 4
+                    continue
+                if e.errno != errno.ENOSPC:
+                    self.load().close()  # says why
+                    raise
+            return bpf_prog.log_text(log)
 
     def load(self) -> Fd:
         silent = errno.EAGAIN

@@ -52,7 +52,9 @@ def resolve_binary(name: str) -> Path:
             if pattern.match(path.name) and _is_elf(path):
                 return path.resolve()
         known += [p.name[3:].split(".so")[0] for p in files]
-    found = shutil.which(name)
-    if found and _is_elf(Path(found)):
-        return Path(found).resolve()
+    # A script of that name may come first.
+    for part in os.get_exec_path():
+        found = shutil.which(name, path=part)
+        if found and _is_elf(Path(found)):
+            return Path(found).resolve()
     raise UnknownNameError("library or program", name, known)

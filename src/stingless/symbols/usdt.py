@@ -6,27 +6,30 @@ at to know whether somebody listens.  Source: SystemTap's wiki, "UserSpaceProbeI
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from stingless.errors import ObjectError, UnknownNameError
+from stingless.symbols.elf_file import ET_EXEC, SHT_NOTE, ElfFile, Section
+from stingless.symbols.operands import operand, split
 
-_PT_LOAD, _SHT_NOTE, _ET_EXEC, _NT_STAPSDT, _PF_X = 1, 7, 2, 3, 1
+_NT_STAPSDT = 3
 
 
 @dataclass(frozen=True)
 class Place:
     """One place of a probe: `address` and `offset` of its instruction, in the program's memory image and in the file;
-    `semaphore` the offset in the file of its counter (0: none).  `arguments` as in the note."""
+    `semaphore` the offset in the file of its counter (0: none), `semaphore_address` where that is in the image.
+    `arguments` as in the note."""
 
     address: int
     offset: int
     semaphore: int
     arguments: str
+    semaphore_address: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,13 @@ class Probes:
     places: Mapping[tuple[str, str], tuple[Place, ...]]
     fixed: bool
     machine: int  # e_machine
-    loads: tuple[tuple[int, int, int, int], ...]  # address, bytes in the file, offset in the file, flags
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _read(path: str, _stamp: tuple[int, int, int]) -> Probes:
     try:
-        return parse(Path(path).read_bytes())
+        with ElfFile.open(path) as elf:
+            return parse_file(elf)
     except ObjectError as error:
         raise ObjectError(f"{path}: {error}") from None
 
@@ -64,71 +67,51 @@ def probe(path: str, provider: str, name: str) -> tuple[Place, ...]:
 
 def parse(data: bytes) -> Probes:
     """Raises `ObjectError`."""
+    return parse_file(ElfFile.of(data))
+
+
+def parse_file(elf: ElfFile) -> Probes:
+    """Raises `ObjectError`."""
     try:
-        return _parse(data)
+        return _parse(elf)
     except (struct.error, IndexError, OverflowError) as error:
         raise ObjectError(f"not a well-formed ELF file: {error}") from None
 
 
-def _parse(data: bytes) -> Probes:
-    if data[:6] != b"\x7fELF\x02\x01":
-        raise ObjectError("not a 64-bit little-endian ELF file")
-    kind, machine = struct.unpack_from("<HH", data, 16)
-    phoff, shoff = struct.unpack_from("<QQ", data, 32)
-    phentsize, phnum, shentsize, shnum, shstrndx = struct.unpack_from("<HHHHH", data, 54)
-    loads = []
-    for i in range(phnum):
-        type_, flags, offset, vaddr, _, filesz = struct.unpack_from("<IIQQQQ", data, phoff + i * phentsize)
-        if type_ == _PT_LOAD:
-            loads.append((vaddr, filesz, offset, flags))
-    heads = [struct.unpack_from("<IIQQQQIIQQ", data, shoff + i * shentsize) for i in range(shnum)]
-    names = data[heads[shstrndx][4] : heads[shstrndx][4] + heads[shstrndx][5]] if shstrndx < shnum else b""
-
-    def label(head: tuple[int, ...]) -> bytes:
-        return names[head[0] : names.find(b"\0", head[0])]
-
-    base = next((head[3] for head in heads if label(head) == b".stapsdt.base"), 0)
+def _parse(elf: ElfFile) -> Probes:
+    base = elf.section(".stapsdt.base")
     found: dict[tuple[str, str], list[Place]] = {}
-    for head in heads:
-        if head[1] == _SHT_NOTE and label(head) == b".note.stapsdt":
-            for provider, name, place in _notes(data[head[4] : head[4] + head[5]], base, loads):
+    for section in elf.sections:
+        if section.kind == SHT_NOTE and section.name == ".note.stapsdt":
+            for provider, name, place in _places(elf, section, base.address if base else 0):
                 found.setdefault((provider, name), []).append(place)
     places = {key: tuple(dict.fromkeys(each)) for key, each in found.items()}
-    return Probes(places, kind == _ET_EXEC, machine, tuple(loads))
+    return Probes(places, elf.type == ET_EXEC, elf.machine)
 
 
-def _notes(data: bytes, base: int, loads: list[tuple[int, int, int, int]]) -> list[tuple[str, str, Place]]:
-    found, at = [], 0
-    while at + 12 <= len(data):
-        name_size, size, kind = struct.unpack_from("<III", data, at)
-        owner = data[at + 12 : at + 12 + name_size]
-        start = at + 12 + (name_size + 3 & ~3)
-        body = data[start : start + size]
-        at = start + (size + 3 & ~3)
-        if kind != _NT_STAPSDT or owner != b"stapsdt\0":
+def _places(elf: ElfFile, section: Section, base: int) -> Iterator[tuple[str, str, Place]]:
+    form = struct.Struct("<QQQ" if elf.wide else "<III")
+    for note in elf.notes(section):
+        if note.kind != _NT_STAPSDT or note.owner != b"stapsdt\0":
             continue
-        address, noted, semaphore = struct.unpack_from("<QQQ", body)
-        texts = [text.decode("utf-8", "replace") for text in body[24:].split(b"\0")]
+        address, noted, semaphore = form.unpack_from(note.content)
+        texts = [text.decode("utf-8", "replace") for text in note.content[form.size :].split(b"\0")]
         if len(texts) < 3:
             raise ObjectError("a note of a static probe is cut short")
         provider, name, arguments = texts[:3]
         # A tool that moved the sections after linking (prelink) did not change the notes.
         shift = base - noted if base and noted else 0
-        offset = _file_offset(address + shift, loads)
+        offset = elf.offset_of(address + shift)
         if offset is None:
             raise ObjectError(f"the probe {provider}:{name} is at {address:#x}, in no segment")
-        counter = _file_offset(semaphore + shift, loads) if semaphore else 0
+        counter = elf.offset_of(semaphore + shift) if semaphore else 0
         if counter is None:
             raise ObjectError(f"the semaphore of {provider}:{name} is at {semaphore:#x}, in no segment")
-        found.append((provider, name, Place(address + shift, offset, counter, arguments)))
-    return found
+        there = semaphore + shift if semaphore else 0
+        yield provider, name, Place(address + shift, offset, counter, arguments, there)
 
 
-def _file_offset(address: int, loads: list[tuple[int, int, int, int]]) -> int | None:
-    return next((address - v + o for v, n, o, _ in loads if v <= address < v + n), None)
-
-
-# Arguments
+# Arguments, as <bpf/usdt.bpf.h> describes them to programs
 
 CONST, REG, REG_DEREF, SIB = range(4)
 
@@ -147,78 +130,31 @@ class Argument:
     signed: bool = False
 
 
-def _x86_registers() -> dict[str, int]:
-    """Of struct pt_regs in arch/x86/include/asm/ptrace.h."""
-    order = ("r15", "r14", "r13", "r12", "bp", "bx", "r11", "r10", "r9", "r8", "ax", "cx", "dx", "si", "di")
-    found = {"rip": 128, "eip": 128, "ip": 128, "rsp": 152, "esp": 152, "sp": 152}
-    for i, name in enumerate(order):
-        if name[0] == "r":
-            found.update({f"{name}{end}": 8 * i for end in ("", "d", "w", "b")})
-            continue
-        found.update({f"r{name}": 8 * i, f"e{name}": 8 * i, name: 8 * i})
-        found[name[0] + "l" if name.endswith("x") else name + "l"] = 8 * i
-    return found
-
-
-_X86 = _x86_registers()
-# arch/arm64/include/asm/ptrace.h: struct user_pt_regs
-_ARM64 = {f"{kind}{i}": 8 * i for kind in "xw" for i in range(31)} | {"sp": 248, "pc": 256}
-_SIZED = re.compile(r"(-?)([1248])(f?)@(.+)")
-_X86_MEMORY = re.compile(r"(-?\w*)\(%(\w+)(?:,%(\w+)(?:,([1248]))?)?\)")
-_ARM64_MEMORY = re.compile(r"\[(\w+)(?:,(-?\w+))?\]")
+# struct pt_regs in arch/x86/include/asm/ptrace.h and struct user_pt_regs in arch/arm64/include/uapi/asm/ptrace.h
+_X86 = ("r15", "r14", "r13", "r12", "bp", "bx", "r11", "r10", "r9", "r8", "ax", "cx", "dx", "si", "di")
+_REGISTERS = {
+    "x86_64": {name: 8 * i for i, name in enumerate(_X86)} | {"ip": 128, "sp": 152},
+    "aarch64": {f"regs[{i}]": 8 * i for i in range(31)} | {"sp": 248, "pc": 256},
+}
 
 
 def arguments(text: str, machine: str) -> tuple[Argument, ...]:
     """The arguments of a place, on "x86_64" or "aarch64".  Raises `ObjectError` for one of a form that programs cannot
     read (a floating-point register, an address by symbol)."""
-    # On arm64 a space may follow the comma in [sp, 60].
-    return tuple(_argument(part, machine) for part in re.sub(r",\s+", ",", text).split())
+    return tuple(_argument(part, machine) for part in split(text))
 
 
 def _argument(text: str, machine: str) -> Argument:
-    match = _SIZED.fullmatch(text)
-    if match is None or match[3]:
+    found = operand(text, machine)
+    if found.floating or found.symbol or not found.readable or "@" not in text:
         raise ObjectError(f"the static probe's argument {text!r} is not an integer that programs can read")
-    size, signed = int(match[2]), bool(match[1])
-    operand = match[4]
-    table = {"x86_64": _X86, "aarch64": _ARM64}.get(machine)
-    if table is None:
-        raise ObjectError(f"arguments of static probes are not known on {machine}")
-
-    def register(name: str) -> int:
-        if name not in table:
-            raise ObjectError(
-                f"the static probe's argument {text!r} is in register {name!r}, which programs cannot read"
-            )
-        return table[name]
-
-    constant = operand.removeprefix("$") if machine == "x86_64" else operand
-    try:
-        return Argument(CONST, int(constant, 0), size=size, signed=signed)
-    except ValueError:
-        pass
-    if machine == "x86_64":
-        if operand.startswith("%"):
-            return Argument(REG, 0, register(operand[1:]), size=size, signed=signed)
-        memory = _X86_MEMORY.fullmatch(operand)
-        if memory and _is_number(memory[1] or "0"):
-            index = register(memory[3]) if memory[3] else 0
-            scale = int(memory[4] or "1").bit_length() - 1
-            kind = SIB if memory[3] else REG_DEREF
-            return Argument(kind, int(memory[1] or "0", 0), register(memory[2]), index, scale, size, signed)
-    else:
-        memory = _ARM64_MEMORY.fullmatch(operand)
-        if memory and _is_number(memory[2] or "0"):
-            value = int(memory[2] or "0", 0)
-            return Argument(REG_DEREF, value, register(memory[1]), size=size, signed=signed)
-        if memory is None and operand in table:
-            return Argument(REG, 0, register(operand), size=size, signed=signed)
-    raise ObjectError(f"the static probe's argument {text!r} has a form that programs cannot read")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        int(text, 0)
-    except ValueError:
-        return False
-    return True
+    if found.constant is not None:
+        return Argument(CONST, found.constant, size=found.size, signed=found.signed)
+    offsets = _REGISTERS[machine]
+    register = offsets[found.base]
+    if found.offset is None:
+        return Argument(REG, 0, register, size=found.size, signed=found.signed)
+    if not found.index:
+        return Argument(REG_DEREF, found.offset, register, size=found.size, signed=found.signed)
+    scale = found.scale.bit_length() - 1
+    return Argument(SIB, found.offset, register, offsets[found.index], scale, found.size, found.signed)

@@ -188,6 +188,29 @@ class MapContract:
         map.clear()
         assert len(map) == 0
 
+    @pytest.mark.parametrize("by_batches", [True, False])
+    @pytest.mark.parametrize("type", [MapType.HASH, MapType.LRU_HASH, MapType.PERCPU_HASH, MapType.LPM_TRIE])
+    def test_taking(self, kernel: Kernel, type: MapType, by_batches: bool) -> None:
+        trie = type is MapType.LPM_TRIE
+        size = 8 if trie else 4
+        map = kernel.create_map(MapSpec("m", type, size, 8, 256, NO_PREALLOC if trie else 0))
+        if hasattr(map, "batches"):
+            map.batches = by_batches
+        assert map.take_entries() == Entries(b"", b"", 0)
+        keys = [(size * 8 - 32).to_bytes(4, "little") + bytes([i, 0, 0, 0]) for i in range(100)]
+        keys = keys if trie else [key[4:] for key in keys]
+        wanted = {key: bytes([i]) * map.value_bytes for i, key in enumerate(keys)}
+        map.update_many(Entries(b"".join(wanted), b"".join(wanted.values()), 100))
+        taken = map.take_entries()
+        v = map.value_bytes
+        found = {taken.keys[at * size :][:size]: taken.values[at * v :][:v] for at in range(taken.count)}
+        assert found == wanted and taken.count == 100
+        assert map.entries().count == 0
+
+    def test_taking_from_an_array(self, kernel: Kernel) -> None:
+        with pytest.raises(MapError):
+            kernel.create_map(MapSpec("m", MapType.ARRAY, 4, 8, 4)).take_entries()
+
     def test_bulk_refusals(self, kernel: Kernel) -> None:
         import numpy as np
 

@@ -1,46 +1,32 @@
 """Which type a program submits to an event table, so that `table.event(data)` can decode it.
 
-The dialect leaves a variable `MARKER + table` of that type in the object; only its BTF is read.
+Each submitting call leaves a static variable in the object that is a pointer to the record; only its BTF is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 
-from stingless.compile.dialect.lexer import Token, arguments
+from stingless.btf.types import Btf, Kind
 
 MARKER = "__st_event_"
-# Method -> index of its argument that points to the record.
-SUBMITS = {"perf_submit": 1, "ringbuf_output": 0}
-_QUALIFIERS = frozenset({"const", "volatile", "static"})
+_RECORDS = (Kind.STRUCT, Kind.UNION)
 
 
-def submitted_type(tokens: Sequence[Token], opener: int, method: str) -> str | None:
-    """The C type of the record in the call whose bracket is at `opener`, or None when the text does not tell."""
-    parts = arguments(list(tokens), opener)
-    if method == "ringbuf_reserve":
-        words = [t.text for t in parts[0]] if parts else []
-        return " ".join(words[2:-1]) if words[:2] == ["sizeof", "("] else None
-    where = SUBMITS.get(method)
-    if where is None or len(parts) <= where:
-        return None
-    names = [t.text for t in parts[where] if t.kind == "name"]
-    return _declared_type(tokens[:opener], names[-1]) if names else None
+def event_type(btf: Btf, table: str) -> int:
+    """BTF id of the type of the records that programs submit to a table; 0 when the text does not tell.
 
-
-def _declared_type(tokens: Sequence[Token], variable: str) -> str | None:
-    """The type in the last declaration `T variable` or `T *variable` before here."""
-    for i in range(len(tokens) - 1, 0, -1):
-        if tokens[i].text != variable or tokens[i].kind != "name":
+    Of several the last in the text counts, as in bcc; what is no struct counts only where nothing else is submitted.
+    """
+    name = re.compile(rf"(?:.*\.)?{MARKER}{re.escape(table)}(?:\.\d+)?")
+    found = 0
+    for type_id in btf.ids(Kind.VAR):
+        variable = btf.type(type_id)
+        if not name.fullmatch(variable.name):
             continue
-        at = i - 1
-        while at > 0 and tokens[at].text == "*":
-            at -= 1
-        kind = tokens[at]
-        if kind.kind != "name" or kind.text in _QUALIFIERS | {"return", "sizeof"}:
+        pointer = btf.resolve(variable.type)
+        if pointer.kind is not Kind.PTR or btf.resolve(pointer.type).kind is Kind.VOID:
             continue
-        if tokens[at - 1].text in ("struct", "union", "enum"):
-            return f"{tokens[at - 1].text} {kind.text}"
-        if at + 1 <= i and tokens[at - 1].text in (";", "{", "}", "(", ",", ")"):
-            return kind.text
-    return None
+        if not found or btf.resolve(pointer.type).kind in _RECORDS or btf.resolve(found).kind not in _RECORDS:
+            found = pointer.type
+    return found

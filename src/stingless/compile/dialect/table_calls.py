@@ -1,16 +1,21 @@
-"""Tables and the methods called on them: `table.method(args)` becomes a macro of `headers/bcc/tables.h`."""
+"""Methods called on tables: `table.method(args)` becomes a macro of `headers/bcc/table_methods.h`.
+
+What stands before the point need not be known as a table: a structure has no functions that eBPF code could call.  So
+tables may come from headers and macros, and calls may stand in macros.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stingless.compile.dialect.events import submitted_type
-from stingless.compile.dialect.lexer import arguments
+from stingless.compile.dialect.lexer import Token, arguments, matching, tokenize
 from stingless.compile.dialect.tables import MACROS, METHODS, TABLE_KINDS
 from stingless.compile.dialect.work import Work
+from stingless.errors import CompileError
 
 
 def find_tables(work: Work) -> list[str]:
+    """The names of the tables that the text itself declares."""
     names = []
     tokens = work.tokens
     for i, token in enumerate(tokens[:-1]):
@@ -21,29 +26,105 @@ def find_tables(work: Work) -> list[str]:
         if len(parts) <= where or len(parts[where]) != 1:
             raise work.refuse(token, f"{token.text}() needs the table's name as its argument {where + 1}")
         names.append(parts[where][0].text)
-        if token.text == "BPF_TABLE":
+        if where and parts[0] and parts[0][0].kind == "string":
             kind = parts[0][0].text.strip('"')
-            if kind not in TABLE_KINDS:
-                raise work.refuse(token, f"BPF_TABLE of kind {kind!r}; there are: {', '.join(sorted(TABLE_KINDS))}")
-            work.replace(token.start, parts[1][0].start, f"__st_table_{kind}(")
+            if kind.partition(":")[0].partition("$")[0] not in TABLE_KINDS:
+                raise work.refuse(token, f"{token.text} of kind {kind!r}; there are: {', '.join(sorted(TABLE_KINDS))}")
     return names
 
 
 def methods(work: Work, tables: Sequence[str]) -> None:
-    tokens = work.tokens
-    for i, token in enumerate(tokens[:-3]):
-        if token.text == "bpf_trace_printk" and tokens[i + 1].text == "(" and tokens[i + 2].kind == "string":
-            work.replace(token.start, token.end, "bpf_printk")
-        if token.text not in tables or tokens[i + 1].text != "." or tokens[i + 3].text != "(":
-            continue
-        method = tokens[i + 2].text
-        if method not in METHODS:
-            import difflib
+    known = frozenset(tables)
+    _Calls(work, work.tokens, known).rewrite()
+    for token in work.tokens:
+        if token.kind == "directive" and "(" in token.text:  # a macro's text
+            inner = tokenize(" " + token.text[1:])
+            shifted = [t._replace(start=token.start + t.start, end=token.start + t.end) for t in inner]
+            _Calls(work, shifted, known, in_macro=True).rewrite()
 
-            near = difflib.get_close_matches(method, METHODS, n=2)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(METHODS))}"
-            raise work.refuse(tokens[i + 2], f"table {token.text!r} has no method {method!r}; {hint}")
-        if record := submitted_type(tokens, i + 3, method):
-            work.events.setdefault(token.text, record)
-        comma = ", " if tokens[i + 4].text != ")" else ""
-        work.replace(token.start, tokens[i + 3].end, f"__st_{method}({token.text}{comma}")
+
+class _Calls:
+    """The calls among some of the text's tokens."""
+
+    def __init__(self, work: Work, tokens: list[Token], tables: frozenset[str], in_macro: bool = False) -> None:
+        self._work = work
+        self._tokens = tokens
+        self._tables = tables
+        self._newline = "\\\n" if in_macro else "\n"
+
+    def rewrite(self) -> None:
+        tokens = self._tokens
+        for i, token in enumerate(tokens[:-1]):
+            if token.text == "bpf_trace_printk" and tokens[i + 1].text == "(":
+                self._print(i)
+            elif token.text == "." and i and i + 2 < len(tokens) and tokens[i + 2].text == "(":
+                self._member_call(i)
+
+    def _edit(self, start: int, end: int, text: str) -> None:
+        lines = self._work.text.count("\n", start, end)
+        self._work.edits.append((start, end, text + self._newline * lines))
+
+    def _print(self, i: int) -> None:
+        """The dialect leaves out the format's size, which the helper of that name wants."""
+        parts = arguments(self._tokens, i + 1)
+        if len(parts) < 2 or not parts[1] or parts[1][0].text != "sizeof":
+            self._edit(self._tokens[i].start, self._tokens[i].end, "bpf_printk")
+
+    def _member_call(self, point: int) -> None:
+        tokens = self._tokens
+        first = _receiver(tokens, point - 1)
+        if first is None:
+            return
+        table = "".join(t.text for t in tokens[first:point])
+        method = tokens[point + 1].text
+        if method in METHODS:
+            self._method(first, point, table, method)
+        elif table in self._tables:
+            raise self._unknown(tokens[point + 1], table, method)
+
+    def _method(self, first: int, point: int, table: str, method: str) -> None:
+        tokens = self._tokens
+        opener = point + 2
+        parts = arguments(tokens, opener)
+        head = f"__st_{method}({table}"
+        where = METHODS[method]
+        if where is not None and len(parts) > where and (bare := _without_casts(parts[where])) != parts[where]:
+            head = f"__st_{method}_as({table}, {' '.join(t.text for t in bare)}"
+        self._edit(tokens[first].start, tokens[opener].end, f"{head}, " if parts else head)
+        for part in parts:  # a comma within {} would be one of the macro's
+            if any(t.text == "{" for t in part):
+                self._edit(part[0].start, part[0].start, "(")
+                self._edit(part[-1].end, part[-1].end, ")")
+
+    def _unknown(self, token: Token, table: str, method: str) -> CompileError:
+        import difflib
+
+        near = difflib.get_close_matches(method, METHODS, n=2)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(METHODS))}"
+        return self._work.refuse(token, f"table {table!r} has no method {method!r}; {hint}")
+
+
+def _receiver(tokens: Sequence[Token], last: int) -> int | None:
+    """Where what is before the point begins: a name, one pasted in a macro (`name##_table`), or one in brackets."""
+    first = last
+    if tokens[last].text == ")" and last >= 2 and tokens[last - 2].text == "(":
+        first = last - 2
+        name = tokens[last - 1]
+    else:
+        while first >= 3 and tokens[first - 1].text == "#" and tokens[first - 2].text == "#":
+            first -= 3
+        name = tokens[first]
+    before = tokens[first - 1].text if first else ""
+    if name.kind != "name" or before == "." or (before == ">" and first > 1 and tokens[first - 2].text == "-"):
+        return None
+    return first
+
+
+def _without_casts(part: list[Token]) -> list[Token]:
+    """`(T *)&record` without the casts in front, when they are to pointers."""
+    while part and part[0].text == "(":
+        closer = matching(part, 0)
+        if closer + 1 >= len(part) or part[closer - 1].text != "*":
+            break
+        part = part[closer + 1 :]
+    return part

@@ -163,9 +163,12 @@ void st_fire(struct st_tracer *tracer, struct st_thread *thread, const struct st
 static u32 location_of(struct st_tracer *tracer, const struct st_attach *what)
 {
 	for (u32 i = 0; i < tracer->location_count; i++) {
-		const struct st_location *known = &tracer->locations[i];
-		if (known->device == what->device && known->inode == what->inode && known->offset == what->offset)
+		struct st_location *known = &tracer->locations[i];
+		if (known->device == what->device && known->inode == what->inode && known->offset == what->offset) {
+			if (!known->counter)
+				known->counter = what->counter;
 			return i;
+		}
 	}
 	if (tracer->location_count == tracer->location_room) {
 		u32 room = tracer->location_room ? tracer->location_room * 2 : 8;
@@ -180,7 +183,7 @@ static u32 location_of(struct st_tracer *tracer, const struct st_attach *what)
 	}
 	struct st_location *location = &tracer->locations[tracer->location_count];
 	usize length = strlen(what->path) + 1;
-	*location = (struct st_location){what->device, what->inode, what->offset, malloc(length), {0}, 0};
+	*location = (struct st_location){what->device, what->inode, what->offset, malloc(length), {0}, 0, what->counter};
 	if (!location->path)
 		return ~0u;
 	memcpy(location->path, what->path, length);
@@ -280,7 +283,7 @@ void st_tracer_detach(struct st_tracer *tracer, u32 id)
 
 /* Starting */
 
-_Static_assert(sizeof(struct st_attach) == 88, "mirrored in _sys/tracer.py");
+_Static_assert(sizeof(struct st_attach) == 96, "mirrored in _sys/tracer.py");
 
 struct filter_program {
 	u16 count;

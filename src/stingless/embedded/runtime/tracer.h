@@ -50,6 +50,7 @@ struct st_attach {
 	const char *path; /* uprobes: its real path */
 	u8 code[ST_CODE]; /* uprobes: the instruction there, and what follows it */
 	u64 cookie;
+	u64 counter;      /* uprobes: a semaphore's place in the file, 16 bits that are more than 0 while the probe is there; 0: none */
 };
 
 /* What st_tracer_run() returns for. */
@@ -72,12 +73,14 @@ struct st_location {
 	char *path;
 	u8 code[ST_CODE];
 	u32 uses;
+	u64 counter;
 };
 
 struct st_break {
 	u64 address;
 	u32 location;
 	bool active;
+	u64 counter; /* the address of the semaphore that counts it; 0: none, or not mapped yet */
 };
 
 /* An address space.  Spare room in executable memory that nothing uses (behind the vDSO) is its cave: a breakpoint that
@@ -171,7 +174,7 @@ struct st_tracer {
 	bool retuned;      /* ... while the command was running */
 	u32 tuned, asked;  /* how often; `tuned` is a futex */
 	bool all_calls;    /* every system call stops */
-	bool filter_all, filter_maps;
+	bool filter_all, filter_maps, filter_data;
 	u64 filter[16];    /* calls that the seccomp filter traps */
 	bool samples, follow_exit, uses_comm;
 	u64 options;

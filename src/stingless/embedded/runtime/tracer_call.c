@@ -27,20 +27,23 @@ enum {
 	LD_ABS = 0x20, JEQ = 0x15, JGE = 0x35, JSET = 0x45, RET = 0x06,
 	RET_ALLOW = 0x7fff0000, RET_TRACE = 0x7ff00000,
 	DATA_NR = 0, DATA_ARCH = 4, DATA_ARGS = 16,
-	PROT_EXEC = 4, PR_SET_NAME = 15,
+	PROT_WRITE = 2, PROT_EXEC = 4, MAP_ANONYMOUS = 32, PR_SET_NAME = 15,
 };
 
 u32 st_filter(struct st_tracer *tracer, void *instructions)
 {
 	struct filter *f = instructions;
 	u32 n = 0;
-	bool uprobes = false;
+	bool uprobes = false, counters = false;
 	memset(tracer->filter, 0, sizeof tracer->filter);
 	for (u32 i = 0; i < tracer->link_count; i++) {
 		const struct st_link *link = &tracer->links[i];
 		if (!link->used)
 			continue;
-		uprobes |= link->kind == ST_UPROBE || link->kind == ST_URETPROBE;
+		if (link->kind == ST_UPROBE || link->kind == ST_URETPROBE) {
+			uprobes = true;
+			counters |= tracer->locations[link->location].counter != 0;
+		}
 		if (!is_call(link->kind))
 			continue;
 		if (link->number == ST_ANY)
@@ -49,6 +52,7 @@ u32 st_filter(struct st_tracer *tracer, void *instructions)
 			tracer->filter[link->number / 64] |= 1ull << link->number % 64;
 	}
 	tracer->filter_maps = uprobes;
+	tracer->filter_data = counters;
 	f[n++] = (struct filter){LD_ABS, 0, 0, DATA_ARCH};
 	f[n++] = (struct filter){JEQ, 1, 0, ST_AUDIT_ARCH};
 	f[n++] = (struct filter){RET, 0, 0, RET_ALLOW};
@@ -66,10 +70,16 @@ u32 st_filter(struct st_tracer *tracer, void *instructions)
 			f[n++] = (struct filter){RET, 0, 0, RET_TRACE};
 		}
 	if (uprobes) { /* a file may be mapped for execution */
-		f[n++] = (struct filter){JEQ, 0, 3, NR_MMAP};
+		f[n++] = (struct filter){JEQ, 0, counters ? 7 : 3, NR_MMAP};
 		f[n++] = (struct filter){LD_ABS, 0, 0, DATA_ARGS + 8 * 2};
 		f[n++] = (struct filter){JSET, 0, 1, PROT_EXEC};
 		f[n++] = (struct filter){RET, 0, 0, RET_TRACE};
+		if (counters) { /* or a file with a semaphore in its data */
+			f[n++] = (struct filter){JSET, 0, 3, PROT_WRITE};
+			f[n++] = (struct filter){LD_ABS, 0, 0, DATA_ARGS + 8 * 3};
+			f[n++] = (struct filter){JSET, 1, 0, MAP_ANONYMOUS};
+			f[n++] = (struct filter){RET, 0, 0, RET_TRACE};
+		}
 		f[n++] = (struct filter){LD_ABS, 0, 0, DATA_NR};
 	}
 	if (tracer->uses_comm) { /* the task renames itself */
@@ -98,7 +108,8 @@ bool st_calls_wanted(struct st_tracer *tracer)
 			continue;
 		if (is_call(link->kind) && (link->number == ST_ANY ? !tracer->filter_all : !in_filter(tracer, (u32)link->number)))
 			return true;
-		if ((link->kind == ST_UPROBE || link->kind == ST_URETPROBE) && !tracer->filter_maps && !tracer->filter_all)
+		if ((link->kind == ST_UPROBE || link->kind == ST_URETPROBE) && !tracer->filter_all &&
+		    (!tracer->filter_maps || (tracer->locations[link->location].counter && !tracer->filter_data)))
 			return true;
 	}
 	return false;
@@ -161,6 +172,14 @@ static void fire_exit(struct st_tracer *tracer, struct st_thread *thread, const 
 	}
 }
 
+static bool has_counters(const struct st_tracer *tracer)
+{
+	for (u32 i = 0; i < tracer->location_count; i++)
+		if (tracer->locations[i].uses && tracer->locations[i].counter)
+			return true;
+	return false;
+}
+
 void st_call_entry(struct st_tracer *tracer, struct st_thread *thread, bool by_filter)
 {
 	struct st_regs regs;
@@ -178,7 +197,8 @@ void st_call_entry(struct st_tracer *tracer, struct st_thread *thread, bool by_f
 	st_regs_arguments(&regs, thread->arguments);
 	if (nr == NR_PRCTL && thread->arguments[0] == PR_SET_NAME)
 		thread->task_at = 0;
-	if (nr == NR_MMAP && (thread->arguments[2] & PROT_EXEC) && tracer->location_count)
+	bool data = (thread->arguments[2] & PROT_WRITE) && !(thread->arguments[3] & MAP_ANONYMOUS) && has_counters(tracer);
+	if (nr == NR_MMAP && ((thread->arguments[2] & PROT_EXEC) || data) && tracer->location_count)
 		thread->scan_wanted = thread->exit_wanted = true;
 	/* A call that the filter traps too stops twice when all calls stop; the filter's stop is the second. */
 	bool ours = by_filter || !in_filter(tracer, nr);

@@ -95,7 +95,7 @@ static void insert(struct st_tracer *tracer, struct st_space *space, s32 tid, u6
 		}
 		at = &space->breaks[space->count++];
 	}
-	*at = (struct st_break){address, location, true};
+	*at = (struct st_break){address, location, true, at->active ? at->counter : 0};
 	if (!there && !write_text(tid, address, ST_BREAK, ST_BREAK_SIZE))
 		at->active = false;
 }
@@ -117,7 +117,7 @@ static u64 hexadecimal(const char **text)
 /* A line of /proc/PID/maps: start-end perms offset major:minor inode path */
 struct mapping {
 	u64 start, end, offset, device, inode;
-	bool executable, private;
+	bool executable, private, writable;
 	const char *name;
 	usize name_size;
 };
@@ -126,7 +126,7 @@ static const char *next_mapping(const char *text, struct mapping *m)
 {
 	m->start = hexadecimal(&text), text++;
 	m->end = hexadecimal(&text), text++;
-	m->executable = text[2] == 'x', m->private = text[3] == 'p', text += 5;
+	m->writable = text[1] == 'w', m->executable = text[2] == 'x', m->private = text[3] == 'p', text += 5;
 	m->offset = hexadecimal(&text), text++;
 	u64 major = hexadecimal(&text);
 	text++;
@@ -176,6 +176,38 @@ static bool same_file(const struct mapping *m, const struct st_location *locatio
 	return m->device == location->device || (strlen(location->path) == m->name_size && !memcmp(location->path, m->name, m->name_size));
 }
 
+/* Breakpoints of static probes count in their semaphores.  A library's data is mapped after its text: what is not there
+ * yet is counted at a later scan. */
+static void count_in(s32 tid, struct st_break *at, const struct st_location *location, const char *maps)
+{
+	u64 counter = 0;
+	u16 value;
+	for (const char *line = maps; *line;) {
+		struct mapping m;
+		line = next_mapping(line, &m);
+		if (!m.writable || !m.private || !same_file(&m, location) || location->counter < m.offset || location->counter - m.offset >= m.end - m.start)
+			continue;
+		counter = m.start + location->counter - m.offset;
+		if (m.start > at->address)
+			break; /* of a library that is loaded twice, the nearest after the text */
+	}
+	if (!counter || !st_read_user(tid, &value, counter, sizeof value))
+		return;
+	value++;
+	if (write_text(tid, counter, &value, sizeof value))
+		at->counter = counter;
+}
+
+static void count_out(s32 tid, struct st_break *at)
+{
+	u16 value;
+	if (at->counter && st_read_user(tid, &value, at->counter, sizeof value) && value) {
+		value--;
+		write_text(tid, at->counter, &value, sizeof value);
+	}
+	at->counter = 0;
+}
+
 void st_space_scan(struct st_tracer *tracer, struct st_space *space, s32 tid)
 {
 	bool wanted = false;
@@ -188,6 +220,7 @@ void st_space_scan(struct st_tracer *tracer, struct st_space *space, s32 tid)
 		if (location->uses || !at->active)
 			continue;
 		at->active = false;
+		count_out(tid, at);
 		if (st_read_user(tid, found, at->address, sizeof found) && !memcmp(found, ST_BREAK, sizeof found))
 			write_text(tid, at->address, location->code, ST_BREAK_SIZE);
 	}
@@ -206,6 +239,12 @@ void st_space_scan(struct st_tracer *tracer, struct st_space *space, s32 tid)
 			if (location->uses && same_file(&m, location) && location->offset >= m.offset && location->offset - m.offset < m.end - m.start)
 				insert(tracer, space, tid, m.start + location->offset - m.offset, i);
 		}
+	}
+	for (u32 i = 0; i < space->count; i++) {
+		struct st_break *at = &space->breaks[i];
+		const struct st_location *location = &tracer->locations[at->location];
+		if (at->active && !at->counter && location->counter)
+			count_in(tid, at, location, maps);
 	}
 	free(maps);
 }

@@ -54,6 +54,7 @@ class Target:
     file: tuple[int, int, int] = (0, 0, 0)
     path: bytes = b""
     code: bytes = b""
+    counter: int = 0
     note: str = ""
 
 
@@ -142,6 +143,7 @@ def _uprobe(event: Uprobe) -> Target:
         file=(status.st_dev, status.st_ino, event.offset),
         path=os.fsencode(path),
         code=code.ljust(16, b"\0"),
+        counter=event.ref_ctr_offset,
     )
 
 

@@ -164,6 +164,7 @@ class Tracer:
             file=target.file,
             path=target.path,
             code=target.code,
+            counter=target.counter,
             cookie=getattr(event, "cookie", 0),
         )
         notes = [target.note] if target.note else []

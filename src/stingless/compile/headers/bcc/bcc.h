@@ -16,9 +16,7 @@ typedef _Bool bool;
 #undef bpf_printk
 #define bpf_printk(fmt, ...) __bpf_printk(fmt, ##__VA_ARGS__) /* bpf_trace_printk() in the dialect: three arguments */
 #include <bpf/bpf_endian.h>
-#include <linux/bpf.h>
-#include <linux/ptrace.h>
-#include <linux/sched.h>
+#include <bpf/bpf_tracing.h>
 
 #define memcpy(d, s, n) __builtin_memcpy((d), (s), (n))
 #define memset(d, c, n) __builtin_memset((d), (c), (n))
@@ -29,4 +27,6 @@ typedef _Bool bool;
 #define htonl(x) bpf_htonl(x)
 #define ntohl(x) bpf_ntohl(x)
 
+#include <probes.h>
 #include <tables.h>
+#include <packets.h>

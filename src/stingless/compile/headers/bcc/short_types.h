@@ -1,6 +1,17 @@
-/* The kernel's short type names, for text that has no vmlinux.h. */
+/* The kernel's short type names, as its own headers and those of the UAPI have them. */
 #pragma once
-#include <linux/types.h>
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef signed char __s8;
+typedef short __s16;
+typedef int __s32;
+typedef long long __s64;
+typedef __u16 __le16, __be16, __sum16;
+typedef __u32 __le32, __be32, __wsum;
+typedef __u64 __le64, __be64;
 
 typedef __u8 u8;
 typedef __u16 u16;
