@@ -1,8 +1,8 @@
 """The programs of bcc's own scripts: each script is run with a recorder in bcc's place, with several arguments.
 
 `python -m benchmarks.bcc_corpus BCC OUT` takes a directory with bcc's sources (tools/, examples/, tests/python/) and
-writes each distinct program to OUT/{tools,examples,tests}/SCRIPT-N.json: its text, cflags, and the calls on it.  Scripts
-run in namespaces of their own, and can neither load nor attach anything; see `benchmarks.bcc_recorder`.
+writes each distinct program to OUT/{tools,examples,tests}/SCRIPT-N.json: its text, cflags, and the calls on it.
+Scripts run in namespaces of their own, and can neither load nor attach anything; see `benchmarks.bcc_recorder`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from typing import Any
 from benchmarks.bcc_recorder import LIMIT_S
 
 # In a mount namespace of its own, with the trace file system that tools look into.
-INSIDE = "mount -t tracefs t /sys/kernel/tracing; mount -t debugfs d /sys/kernel/debug; cd /; exec \"$@\""
+INSIDE = 'mount -t tracefs t /sys/kernel/tracing; mount -t debugfs d /sys/kernel/debug; cd /; exec "$@"'
+LANGUAGES = ("java", "perl", "php", "python", "ruby", "tcl")
 # Arguments without which a script tells its usage only, and that its own examples do not show as a command of its name.
 ARGUMENTS: dict[str, list[str]] = {
     "test_stat1.py": ["test_stat1.c"],
@@ -33,9 +34,9 @@ ARGUMENTS: dict[str, list[str]] = {
     "test_brb.py": ["test_brb.c"],
     "test_brb2.py": ["test_brb2.c"],
     "uobjnew.py": ["-l java 1", "-l c 1", "-l ruby 1", "-l tcl 1", "-l java 1 -C 3 -S 3"],
-    "ucalls.py": [f"-l {lang} 1{more}" for lang in ("java", "perl", "php", "python", "ruby", "tcl") for more in ("", " -L -S")]
+    "ucalls.py": [f"-l {lang} 1{more}" for lang in LANGUAGES for more in ("", " -L -S")]
     + ["-l none -S 1", "-l java -L 1", "-l java -T 3 -v 1"],
-    "uflow.py": [f"-l {lang} 1" for lang in ("java", "perl", "php", "python", "ruby", "tcl")] + ["-l java -C x -M y 1"],
+    "uflow.py": [f"-l {lang} 1" for lang in LANGUAGES] + ["-l java -C x -M y 1"],
     "ugc.py": [f"-l {lang} 1" for lang in ("java", "node", "python", "ruby")] + ["-l java -M 10 1"],
     "uthreads.py": ["-l java 1", "-l c 1", "-l none 1"],
     "ustat.py": ["", "-l java", "-l node", "-l python", "-l ruby", "-l perl", "-l php", "-l tcl", "-C"],
@@ -92,8 +93,11 @@ def argument_lists(script: Path) -> list[list[str]]:
                 found = found[: found.index(stop)]
         if any(word in ("-h", "--help") for word in found):
             continue
+        found = ["/sys/fs/bpf/mappath" if word == "mappath" else word for word in found]
         form = re.sub(r"\d+", "0", " ".join(found))
-        if form not in (re.sub(r"\d+", "0", " ".join(known)) for known in lists) and not any(word.startswith(("[", "{", "-->")) for word in found):
+        if form not in (re.sub(r"\d+", "0", " ".join(known)) for known in lists) and not any(
+            word.startswith(("[", "{", "-->")) for word in found
+        ):
             lists.append(found)
     return lists
 
@@ -123,7 +127,9 @@ def record(script: Path, answers: str, arguments: list[str]) -> tuple[list[dict[
         path = os.pathsep.join([str(Path(__file__).parent.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
         env = os.environ | {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
         try:
-            done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=LIMIT_S + 20, stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                argv, capture_output=True, text=True, env=env, timeout=LIMIT_S + 20, stdin=subprocess.DEVNULL
+            )
         except subprocess.TimeoutExpired:
             return [], "did not end"
         lines = out.read_text().splitlines() if out.exists() else []
@@ -143,7 +149,9 @@ def capture(bcc: Path, out: Path, only: str = "", jobs: int = 2) -> None:
     counts: dict[tuple[str, str], int] = {}
     silent: dict[str, str] = {}
     with ThreadPoolExecutor(jobs) as pool:
-        for (group, script, _, _), (records, said) in zip(tasks, pool.map(lambda t: record(*t[1:]), tasks), strict=True):
+        for (group, script, _, _), (records, said) in zip(
+            tasks, pool.map(lambda t: record(*t[1:]), tasks), strict=True
+        ):
             name = script.stem if script.parent.name != "old" else f"old_{script.stem}"
             for one in records:
                 known = seen.setdefault(group, {})

@@ -1,8 +1,8 @@
 """Compiles the programs that `benchmarks.bcc_corpus` recorded, and has the running kernel verify them.
 
-`python -m benchmarks.bcc_programs CORPUS [--load] [--times] [--only NAME] [--failures FILE]` prints counts by group and
-the failures by cause.  With --load each function is loaded for the type that the script asks for, and never attached; the
-whole runs in a mount namespace with a bpffs of its own, for programs with pinned tables.
+`python -m benchmarks.bcc_programs CORPUS [--load] [--times] [--only NAME] [--failures FILE]` prints counts by group
+and the failures by cause.  With --load each function is loaded for the type that the script asks for, and never
+attached; the whole runs in a mount namespace with a bpffs of its own, for programs with pinned tables.
 """
 
 from __future__ import annotations
@@ -61,14 +61,8 @@ class Outcome:
     functions: int = 0
     loaded: int = 0
     answers: str = "real"
+    to_fail: bool = False
     refused: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A static probe of nobody's: its twelve arguments are in registers."""
-
-    path: str = "/nowhere"
 
 
 def function_type(record: dict[str, Any], name: str) -> str:
@@ -107,7 +101,7 @@ def check(path: Path, load: bool = False) -> Outcome:
     from stingless.errors import StinglessError
 
     record = json.loads(path.read_text())
-    outcome = Outcome(path.parent.name, path.stem, answers=record.get("answers", "real"))
+    outcome = Outcome(path.parent.name, path.stem, answers=record["answers"], to_fail=record.get("to_fail", False))
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(LIMIT_S)
     try:
@@ -127,6 +121,9 @@ def check(path: Path, load: bool = False) -> Outcome:
         outcome.stage = "load" if outcome.refused else ""
     finally:
         signal.alarm(0)
+    if outcome.to_fail and load:
+        outcome.cause = outcome.message = "" if outcome.stage else "the script expects it to fail, and it does not"
+        outcome.stage = "" if outcome.stage else "load"
     return outcome
 
 
@@ -142,7 +139,9 @@ def _compile_and_load(record: dict[str, Any], outcome: Outcome, load: bool) -> N
     name = record["src_file"] or "main.c"
     source = record["text"]
     if record["usdt_probes"]:
-        source = f'#include <uapi/linux/ptrace.h>\n{argument_readers(record["usdt_probes"])}\n#line 1 "{name}"\n{source}'
+        source = (
+            f'#include <uapi/linux/ptrace.h>\n{argument_readers(record["usdt_probes"])}\n#line 1 "{name}"\n{source}'
+        )
     outcome.stage = "compile"
     begin = time.perf_counter()
     data = module._run_clang(source, name, record["cflags"]) if source.strip() else None
@@ -153,6 +152,7 @@ def _compile_and_load(record: dict[str, Any], outcome: Outcome, load: bool) -> N
     if not load:
         return
     outcome.stage = "load"
+    sharing = [_sharing(text) for text in record.get("before", [])]
     module._load(spec)
     try:
         for function in spec.programs:
@@ -165,6 +165,17 @@ def _compile_and_load(record: dict[str, Any], outcome: Outcome, load: bool) -> N
                 outcome.message = f"{function}: {error}"
     finally:
         module._object.close()
+        for other in sharing:
+            other._object.close()
+
+
+def _sharing(text: str) -> Any:
+    """Another program of the same script, whose tables this one uses."""
+    from stingless.bcc.module import Module
+
+    module = Module(0, None)
+    module._load(module._read(module._run_clang(text, "main.c", []), "main.c", text))
+    return module
 
 
 def _load_one(module: Any, record: dict[str, Any], function: str) -> None:
@@ -190,9 +201,9 @@ def owner(outcome: Outcome) -> str:
     text = f"{outcome.cause}\n{outcome.message}"
     rules = {
         "host": r"EPERM|Operation not permitted|PrivilegeError|fentry|may not be attached",
-        "kernel": r"no tracepoint|tracepoint .* (?:is not|does not)|no member|has no field|unknown func|kernel lacks|no such",
+        "kernel": r"no tracepoint|no member|has no field|unknown func|kernel lacks|no such",
         "ir": r"IR that is not understood|ir/|LLVM ERROR|stack|invalid mem access|scalar|BPF_PROG_LOAD|verifier|R\d",
-        "ctables": r"table|map\b|lookup|perf_submit|ringbuf|cursor|load_(?:byte|half|word)|BPF_[A-Z]+_?[A-Z]*\b.*undeclared",
+        "ctables": r"table|map\b|lookup|perf_submit|ringbuf|cursor|load_(?:byte|half|word)|BPF_[A-Z_]+\b.*undeclared",
         "text": r"undeclared|unknown type|incomplete|redefinition|file not found|expected|conflicting",
     }
     return next((name for name, pattern in rules.items() if re.search(pattern, text)), "?")
@@ -231,7 +242,9 @@ def failures(outcomes: Iterable[Outcome]) -> str:
         lines.append(f"## [{who}] {stage}: {why}  x{len(members)}{note}")
         lines.append("   " + " ".join(f"{one.group}/{one.name}" for one in members[:12]))
         shown = [line for line in members[0].message.splitlines() if line.strip()]
-        lines += [f"     | {line[:220]}" for line in (shown[:6] + (["..."] + shown[-8:] if len(shown) > 14 else shown[6:]))]
+        lines += [
+            f"     | {line[:220]}" for line in (shown[:6] + (["...", *shown[-8:]] if len(shown) > 14 else shown[6:]))
+        ]
     return "\n".join(lines)
 
 

@@ -2,13 +2,14 @@
 compiled, loaded or attached.
 
 `python -m benchmarks.bcc_recorder OUT ANSWERS SCRIPT [ARGUMENT...]` appends a line of JSON to OUT for each `BPF(...)`.
-ANSWERS is what the script is told about the kernel: "real" (the facts), "fentry" (the same, and fentry is there), "all" or
-"none" (whatever it asks for is there, or is not).  bcc's other modules (`bcc.utils`, `bcc.containers`, ...) are the
+ANSWERS is what the script is told about the kernel: "real" (the facts), "fentry" (the same, and fentry is there), "all"
+or "none" (whatever it asks for is there, or is not).  bcc's other modules (`bcc.utils`, `bcc.containers`, ...) are the
 installed ones.
 """
 
 from __future__ import annotations
 
+import ast
 import builtins
 import io
 import json
@@ -26,7 +27,10 @@ from typing import Any, NoReturn
 
 ANSWERS = ("real", "fentry", "all", "none")
 DEBIAN_PACKAGES = "/usr/lib/python3/dist-packages"  # bcc is a package of Debian's own Python
-STAND_INS = ("pyroute2", "pyroute2.netns", "netaddr", "prometheus_client", "cachetools", "six", "bcc.exec", "netifaces")
+STAND_INS = (
+    *("pyroute2", "pyroute2.netns", "netaddr", "prometheus_client", "cachetools", "six", "bcc.exec", "netifaces"),
+    *("simulation", "dnslib", "requests", "flask", "kafka", "curses"),
+)
 # Symbols that tools look for before they begin, of modules that few machines have loaded.
 MODULE_SYMBOLS = (
     *("btrfs_file_operations", "ext4_file_operations", "ext4_file_open", "xfs_file_operations", "xfs_file_read_iter"),
@@ -98,12 +102,15 @@ class Run:
         self.waits = 0
         self.records: list[dict[str, Any]] = []
 
-    def record(self, text: str, cflags: list[str], probes: list[list[Any]], src_file: str) -> list[Any]:
-        """A program; returns the list that the calls on it go to."""
+    def record(self, text: str, cflags: list[str], probes: list[list[Any]], src_file: str, to_fail: bool) -> list[Any]:
+        """A program; returns the list that the calls on it go to.  Tables that a program of the same run shares are
+        told by the texts `before` it."""
         calls: list[Any] = []
         known = {"text": text, "cflags": cflags, "script": self.script.name, "args": self.arguments}
         more = {"answers": self.answers, "src_file": src_file, "usdt": bool(probes), "usdt_probes": probes}
-        self.records.append(known | more | {"calls": calls})
+        shared = [one["text"] for one in self.records if "_PUBLIC" in one["text"] or "_SHARED" in one["text"]]
+        before = shared[-1:] if "extern" in text else []
+        self.records.append(known | more | {"calls": calls, "to_fail": to_fail, "before": before})
         return calls
 
     def waited(self) -> None:
@@ -126,6 +133,25 @@ def plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def is_to_fail(script: Path) -> bool:
+    """Does the script's own code, where it is now, expect an exception: `with self.assertRaises(...)`?"""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename == str(script):
+            line = frame.f_lineno
+            if any(first < line <= last for first, last in raising_lines(script)):
+                return True
+        frame = frame.f_back
+    return False
+
+
+@cache
+def raising_lines(script: Path) -> list[tuple[int, int]]:
+    tree = ast.parse(script.read_text(errors="replace"))
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.With)]
+    return [(node.lineno, node.end_lineno or 0) for node in nodes if "assertRaises" in ast.dump(node.items[0])]
 
 
 @cache
@@ -158,7 +184,7 @@ def recording_bpf(run: Run, real: Any) -> type:
                 found = next(d / name for d in (Path(), run.script.parent) if (d / name).is_file())
                 text, name = found.read_bytes(), str(found.resolve())
             probes = [probe for context in usdt_contexts for probe in context.enabled]
-            self.calls = run.record(plain(text), [plain(flag) for flag in cflags], probes, name)
+            self.calls = run.record(plain(text), [plain(flag) for flag in cflags], probes, name, is_to_fail(run.script))
             self.tables: dict[Any, Any] = {}
             self.funcs: dict[Any, Any] = {}
 
@@ -169,6 +195,8 @@ def recording_bpf(run: Run, real: Any) -> type:
 
         def _call(self, name: str, args: Any, named: dict[str, Any]) -> Any:
             self.calls.append([name, [plain(a) for a in args], {k: plain(v) for k, v in named.items()}])
+            if is_to_fail(run.script):
+                run.records[-1]["to_fail"] = True
             return Anything()
 
         def __getitem__(self, name: Any) -> Any:
@@ -375,8 +403,8 @@ def fence(run: Run) -> None:
     sys.addaudithook(refuse)
     subprocess.Popen = start  # type: ignore[misc,assignment]
     subprocess.call = lambda *_, **__: 0
-    os.system = lambda _: 0
-    time.sleep = sleep
+    os.system = lambda command: 0
+    time.sleep = sleep  # type: ignore[assignment]
     builtins.open = opened
 
 
@@ -391,7 +419,7 @@ def install(run: Run) -> None:
         setattr(bcc, name, getattr(__import__(home, fromlist=[name]), name))
     for name in STAND_INS:
         module = ModuleType(name)
-        module.__getattr__ = lambda _: Anything  # type: ignore[method-assign,assignment]
+        module.__getattr__ = lambda _: Anything  # type: ignore[method-assign]
         module.__path__ = []
         sys.modules.setdefault(name, module)
     for name in ("add_module", "lib"):

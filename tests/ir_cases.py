@@ -78,6 +78,11 @@ CASES: dict[str, tuple[str, list[int]]] = {
     "number as a pointer": ("put(0, *(u32 *)(ctx->args[0] + __builtin_offsetof(struct node, number)));", [100]),
     "volatile": ("put(0, *(volatile u32 *)&n->number); put(1, ((volatile struct node *)n)->small);", [100, 7]),
     "compared": ("if (n->name[0] == 'n' && n->name[3] == 'e' && n->name[4] == ' ') put(0, 1);", [1]),
+    "memcmp": (
+        'char own[16] = "node number 1"; put(0, __builtin_memcmp(own, n->next->name, 14) == 0);'
+        "put(1, !__builtin_memcmp(n->name, n->next->name, 12) && __builtin_memcmp(n->next->name, n->name, 13) > 0);",
+        [1, 1],
+    ),
     "read explicitly": ("u32 x = 0; bpf_probe_read(&x, sizeof(x), &n->next->number); put(0, x);", [101]),
     "sum in a map value": (
         "u32 k = 0; struct slot z = {}; struct slot *v = kept.lookup_or_try_init(&k, &z);"

@@ -85,26 +85,26 @@ class Nodes:
         return ctypes.addressof(self.nodes) + index * ctypes.sizeof(Node)
 
 
-def _no_tracepoints(category: str, event: str) -> list[Field]:
+def no_tracepoints(category: str, event: str) -> list[Field]:
     raise UnknownNameError("tracepoint", f"{category}:{event}", ())
 
 
 @cache
 def compiled(text: str) -> ObjectSpec:
-    return read_object(compile_bcc(text, _no_tracepoints))
+    return read_object(compile_bcc(text, no_tracepoints))
 
 
 @cache
 def ir_of(text: str) -> str:
     """Plain C, with the UAPI's headers at hand, to the IR that implicit reads are looked for in."""
     headers = [flag for path in find_compiler().includes for flag in ("-isystem", str(path))]
-    flags = [*headers, "-include", "linux/types.h", "-include", "short_types.h", "-Wno-everything"]
+    flags = ["-U__KERNEL__", *headers, "-include", "linux/types.h", "-include", "short_types.h", "-Wno-everything"]
     return start_ir(text, "main.c", flags, text).output().decode()
 
 
 @cache
 def ir_of_dialect(text: str) -> str:
-    translation = translate_bcc(text, _no_tracepoints)
+    translation = translate_bcc(text, no_tracepoints)
     return start_ir(translation.text, "main.c", translation.flags, text).output().decode()
 
 

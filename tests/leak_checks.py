@@ -38,7 +38,7 @@ class LeakChecks:
         def cleanup(kernel: Kernel) -> None:
             bpf = BPF(text=TEXT, kernel=kernel)
             bpf.attach_kprobe(event="sys_getpgid", fn_name="f")
-            bpf["e"].open_perf_buffer(lambda *_: None)  # type: ignore[attr-defined]
+            bpf["e"].open_perf_buffer(lambda *_: None)
             bpf.perf_buffer_poll(0)
             bpf.cleanup()
             with pytest.raises(ClosedError):

@@ -116,10 +116,19 @@ VALUES = {1: -7, 3: 200, 4: -300, 5: 5, 6: -9, 7: 20, 8: 30, 9: 1111, 10: 2222, 
 SCRIPT = r"""
 import sys, time
 from bcc import BPF, USDT
-usdt = USDT(path=sys.argv[1])
+if sys.argv[1] == "process":
+    from stingless import session
+    time.sleep(0.2)  # the command starts
+    usdt = USDT(pid=session.current().command.pid)
+else:
+    usdt = USDT(path=sys.argv[1])
 usdt.enable_probe("all", "on_all")
 usdt.enable_probe("forms:two", "on_two")
-usdt.enable_probe("far", "on_far")
+if "far" in sys.argv:
+    usdt.enable_probe("far", "on_far")
+    far = "bpf_usdt_readarg(1, ctx, &a);"
+else:
+    far = ""
 kinds = {"int8_t": "s8", "int16_t": "s16", "int32_t": "s32", "int64_t": "s64"}
 kinds |= {"u" + name: "u" + kind[1:] for name, kind in kinds.items()}
 reads = ""
@@ -150,15 +159,15 @@ int on_two(struct pt_regs *ctx) {
 }
 int on_far(struct pt_regs *ctx) {
     u32 a = 0;
-    bpf_usdt_readarg(1, ctx, &a);
+    ''' + far + '''
     put(40 + a, 1);
     return 0;
 }
 '''
 b = BPF(text=text, usdt_contexts=[usdt])
-if len(sys.argv) > 2:
+if len(sys.argv) > 3:
     import subprocess
-    print("program", subprocess.run([sys.argv[2]], capture_output=True, text=True, check=True).stdout.strip())
+    print("program", subprocess.run([sys.argv[3]], capture_output=True, text=True, check=True).stdout.strip())
 else:
     try:
         time.sleep(60)

@@ -39,8 +39,8 @@ class BPF(Kprobes, Uprobes, Tracepoints, PerfEvents, Trampolines, Sockets, Readi
     `kprobe__NAME`, `kretprobe__NAME`, `tracepoint__CATEGORY__EVENT`, `raw_tracepoint__EVENT`, `kfunc__FUNCTION`,
     `kretfunc__FUNCTION` and `lsm__HOOK` are attached at once, as in bcc.  `bpf["name"]` is a table.
 
-    bcc's `hdr_file` must exist and is not read, as there; `allow_rlimit` says whether the limit on locked memory, which
-    kernels before 5.11 had, may be lifted.
+    bcc's `hdr_file` must exist and is not read, as there.  With `allow_rlimit` false, the process's limit on locked
+    memory, which kernels before 5.11 count maps and programs against, is left as it is from then on.
 
     Raises `CompileError`, `ObjectError`, `VerifierError`, `LoadError`, `AttachError`, `PrivilegeError`.
     """
@@ -69,6 +69,10 @@ class BPF(Kprobes, Uprobes, Tracepoints, PerfEvents, Trampolines, Sockets, Readi
         super().__init__(debug, kernel)
         if device is not None:
             self._refuse_offload(text_of(device))
+        if not allow_rlimit:
+            from stingless._sys.limits import keep_memlock
+
+            keep_memlock()
         self._begin()
         self._load(self._spec(src_file, hdr_file, text, [text_of(flag) for flag in cflags], usdt_contexts, object_file))
         atexit.register(self.cleanup)

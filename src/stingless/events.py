@@ -1,4 +1,4 @@
-"""What a program can be attached to: one frozen dataclass an event.
+"""What a program can be attached to: one frozen class an event.
 
 Pure descriptions; a `Kernel` turns one into a `Link`.  Names are the kernel's own.  A `cookie` is a number of the
 user's that the program reads with bpf_get_attach_cookie().
@@ -6,12 +6,11 @@ user's that the program reads with bpf_get_attach_cookie().
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from stingless._gen.uapi import AttachType
+from stingless.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Kprobe:
     """Entry (or, with `ret`, return) of a kernel function."""
 
@@ -24,7 +23,7 @@ class Kprobe:
         return f"{'kretprobe' if self.ret else 'kprobe'}:{self.function}" + (f"+{self.offset}" if self.offset else "")
 
 
-@dataclass(frozen=True)
+@frozen
 class KprobeMulti:
     """Entry (or return; with `session`, both) of many kernel functions in one link.  `functions` are names, or patterns
     with `*` and `?`; `cookies`, if any, go with names, one each.  With `traceable`, functions that cannot be traced are
@@ -41,7 +40,7 @@ class KprobeMulti:
         return f"{kind}:{_listed(self.functions)}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Uprobe:
     """Entry (or return) of a user function: `path` is an absolute file, `offset` the offset in that file (not an
     address).  `pid` -1 means every process.  `ref_ctr_offset` is the offset in the file of a counter that the kernel
@@ -59,7 +58,7 @@ class Uprobe:
         return f"{'uretprobe' if self.ret else 'uprobe'}:{self.path}:{self.symbol or hex(self.offset)}"
 
 
-@dataclass(frozen=True)
+@frozen
 class UprobeMulti:
     """Entry (or return; with `session`, both) of many functions of one file in one link.  `offsets` as in `Uprobe`;
     `cookies`, if any, one for each of them.  `pattern` is what they were asked for by, for messages."""
@@ -77,7 +76,7 @@ class UprobeMulti:
         return f"{kind}:{self.path}:{self.pattern or _listed(tuple(map(hex, self.offsets)))}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Usdt:
     """A static probe in a program or library: each place that the note PROVIDER:NAME marks.  `pid` -1 means every
     process."""
@@ -92,7 +91,7 @@ class Usdt:
         return f"usdt:{self.path}:{self.provider}:{self.name}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Tracepoint:
     """A tracepoint by category and name, as under tracefs events/."""
 
@@ -104,7 +103,7 @@ class Tracepoint:
         return f"tracepoint:{self.category}:{self.name}"
 
 
-@dataclass(frozen=True)
+@frozen
 class RawTracepoint:
     """A raw tracepoint: the arguments as the kernel passes them."""
 
@@ -115,7 +114,7 @@ class RawTracepoint:
         return f"raw_tracepoint:{self.name}"
 
 
-@dataclass(frozen=True)
+@frozen
 class PerfEvent:
     """A perf event: `type` and `config` of perf_event_open(2).  Exactly one of `sample_period` and `sample_freq` (Hz).
     `pid` -1 with `cpu` -1 means every online CPU.  With `inherit`, processes and threads that `pid` starts count too;
@@ -136,7 +135,7 @@ class PerfEvent:
         return f"perf_event:{self.type}:{self.config}@{rate}"
 
 
-@dataclass(frozen=True)
+@frozen
 class RawPerfEvent:
     """A perf event by the bytes of its `struct perf_event_attr`; the rest is as in `PerfEvent`."""
 
@@ -150,7 +149,7 @@ class RawPerfEvent:
         return f"perf_event:{kind}:{config}@attr"
 
 
-@dataclass(frozen=True)
+@frozen
 class Tracing:
     """fentry, fexit, fmod_ret, fsession, typed raw tracepoints and BPF LSM: the target was named when the program was
     loaded."""
@@ -161,7 +160,7 @@ class Tracing:
         return "tracing"
 
 
-@dataclass(frozen=True)
+@frozen
 class TracingMulti:
     """Entry, exit or both (as the program's attach type says) of many kernel functions in one link.  `functions` and
     `cookies` as in `KprobeMulti`."""
@@ -173,7 +172,7 @@ class TracingMulti:
         return f"tracing.multi:{_listed(self.functions)}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Freplace:
     """A function of another loaded program, which the program takes the place of.  `program` is that program's file
     descriptor; 0 and "" mean the ones that the program was loaded for."""
@@ -185,7 +184,7 @@ class Freplace:
         return f"freplace:{self.function}" if self.function else "freplace"
 
 
-@dataclass(frozen=True)
+@frozen
 class Iter:
     """A walk over objects of the kernel, which a read of the link's file makes.  `map`: the file descriptor of the map
     to walk over.  `cgroup`: the directory to begin at, `order` one of `ITER_ORDERS`.  `tid` or `pid`: one task, or one
@@ -201,7 +200,7 @@ class Iter:
         return "iter" + (f":{self.cgroup}" if self.cgroup else "")
 
 
-@dataclass(frozen=True)
+@frozen
 class Xdp:
     """Packets that arrive at a network interface of the caller's network namespace, before the stack.
     `flags` are XDP_FLAGS_* of linux/if_link.h."""
@@ -213,7 +212,7 @@ class Xdp:
         return f"xdp:{self.interface}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Tc:
     """Packets that come to (or, with `egress`, leave) a network interface of the caller's network namespace."""
 
@@ -224,7 +223,7 @@ class Tc:
         return f"tc:{self.interface}:{'egress' if self.egress else 'ingress'}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Netkit:
     """Packets that leave the primary interface of a netkit pair (`interface`, in the caller's network namespace), or,
     with `peer`, those that leave its peer."""
@@ -236,7 +235,7 @@ class Netkit:
         return f"netkit:{self.interface}:{'peer' if self.peer else 'primary'}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Netfilter:
     """A netfilter hook of the caller's network namespace.  `family` NFPROTO_IPV4 or NFPROTO_IPV6, `hook` an index into
     `NETFILTER_HOOKS`; lower priorities run first.  `flags`: BPF_F_NETFILTER_IP_DEFRAG."""
@@ -252,7 +251,7 @@ class Netfilter:
         return f"netfilter:{family}:{hook}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Cgroup:
     """What the tasks (or sockets) of a cgroup v2 and those below it do, by its directory."""
 
@@ -263,7 +262,7 @@ class Cgroup:
         return f"cgroup:{self.path}:{self.attach_type.name.lower().removeprefix('cgroup_')}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Netns:
     """A network namespace, by its file (/run/netns/NAME, /proc/PID/ns/net): its socket look-ups, or the dissection of
     its packets.  "": the caller's."""
@@ -275,7 +274,7 @@ class Netns:
         return f"{self.attach_type.name.lower()}:{self.path or 'netns'}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Sockmap:
     """The sockets of a SOCKMAP or SOCKHASH, by its file descriptor."""
 
@@ -286,7 +285,7 @@ class Sockmap:
         return f"{self.attach_type.name.lower()}:map"
 
 
-@dataclass(frozen=True)
+@frozen
 class SocketFilter:
     """Copies of packets at an interface ("" = all), through a raw packet socket that the program filters; or, with
     `socket`, what arrives at that socket (a file descriptor)."""
@@ -298,7 +297,7 @@ class SocketFilter:
         return f"socket_filter:{self.interface or ('any' if self.socket < 0 else f'socket {self.socket}')}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Reuseport:
     """The choice among the sockets that share a port with `socket` (a file descriptor) by SO_REUSEPORT."""
 
@@ -308,7 +307,7 @@ class Reuseport:
         return f"sk_reuseport:socket {self.socket}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Lirc:
     """What an infrared receiver sees: a device file, /dev/lircN."""
 
@@ -318,7 +317,7 @@ class Lirc:
         return f"lirc:{self.device}"
 
 
-@dataclass(frozen=True)
+@frozen
 class StructOps:
     """The place of a struct that the kernel calls, which the map `map` implements by programs."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stingless.frozen import frozen
 from stingless.obj.spec import MapSpec, ObjectSpec, ProgramSpec
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 BPF_ANY, BPF_NOEXIST, BPF_EXIST, BPF_F_LOCK = 0, 1, 2, 4
 
 
-@dataclass(frozen=True)
+@frozen
 class MapInfo:
     """From `struct bpf_map_info`.  `id` is unique among the kernel's maps."""
 
@@ -35,7 +36,7 @@ class MapInfo:
     frozen: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Entries:
     """Many entries at once: `count` keys and values, packed one after the other."""
 
@@ -144,7 +145,7 @@ class ProgramInfo:
     lines: tuple[tuple[int, str, int, str], ...]  # (translated instruction, file, line, text)
 
 
-@dataclass(frozen=True)
+@frozen
 class RunResult:
     """What BPF_PROG_TEST_RUN tells.  `retval` is 32 bits; `data` the packet and `ctx` the context after the run."""
 
@@ -210,7 +211,7 @@ class Record:
     lost: int = 0
 
 
-@dataclass(frozen=True)
+@frozen
 class EventOptions:
     """How to read a perf event array: a ring of `pages` (a power of two) for each CPU of `cpus` (None: all that are
     online); the reader is woken after `wakeup_events` records or, when it is not 0, when `wakeup_bytes` are there;
@@ -291,7 +292,7 @@ class TraceReader(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True)
+@frozen
 class Probe:
     """The answer to a feature probe: `supported` is True, False, or None when it cannot be told; `why` and `fix` are
     for people ("" when supported)."""

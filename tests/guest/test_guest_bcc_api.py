@@ -47,6 +47,11 @@ def counts(b: BPF) -> list[int]:
     return [value.value for value in b["n"].values()]
 
 
+def has_fprobe() -> bool:
+    """CONFIG_FPROBE, which links of many kprobes are made of and a distribution may leave out."""
+    return any(line.split()[2] == "register_fprobe_ips" for line in Path("/proc/kallsyms").read_text().splitlines())
+
+
 def test_kprobe_by_name_and_return(b: BPF) -> None:
     assert b.attach_kprobe(event="vfs_unlink", fn_name="f") is b
     b.attach_kretprobe(event=b"vfs_unlink", fn_name=b"g")
@@ -101,7 +106,7 @@ def test_hundreds_by_regular_expression(b: BPF) -> None:
     unlink_in_tmpfs()
     assert counts(b)[0] - before == with_all - 1
     links = {id(each.link) for each in b._all()}
-    if tuple(map(int, os.uname().release.split(".")[:2])) >= (5, 18):
+    if has_fprobe():
         assert len(links) < open_now / 4
 
 
@@ -123,7 +128,9 @@ def test_limit(b: BPF, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_errors(b: BPF) -> None:
-    with pytest.raises(UnknownNameError, match="Failed to attach BPF program f to kprobe vfs_unlnk.*nearest.*vfs_unlink"):
+    with pytest.raises(
+        UnknownNameError, match=r"Failed to attach BPF program f to kprobe vfs_unlnk.*nearest.*vfs_unlink"
+    ):
         b.attach_kprobe(event="vfs_unlnk", fn_name="f")
     with pytest.raises(AttachError, match="no function of the kernel that can be probed matches it"):
         b.attach_kprobe(event_re="^no_such_function_here$", fn_name="f")
@@ -235,5 +242,3 @@ BPF_ITER(task) {
 def test_unknown_trampoline_target() -> None:
     with pytest.raises(UnknownNameError, match="no_such_function"), bpf("KFUNC_PROBE(no_such_function) { return 0; }"):
         pass
-
-

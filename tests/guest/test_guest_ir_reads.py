@@ -20,12 +20,7 @@ from stingless.programs import LoadedObject
 from tests.ir_programs import compiled
 
 _HEAD = f"""
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-struct qstr {{ u32 len; const unsigned char *name; }};
-struct super_block {{ u32 s_dev; }};
-struct inode {{ unsigned long i_ino; unsigned short i_mode; struct super_block *i_sb; }};
-struct dentry {{ struct qstr d_name; struct inode *d_inode; struct dentry *d_parent; }};
-#pragma clang attribute pop
+#include <linux/fs.h>
 BPF_ARRAY(out, u64, 16);
 static inline void put(int at, u64 value) {{ out.update(&at, &value); }}
 static inline void tell(struct inode *dir, struct dentry *dentry)

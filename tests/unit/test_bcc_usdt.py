@@ -167,7 +167,7 @@ def test_a_process(tmp_path: Path) -> None:
         USDT(pid=process.pid)
 
 
-@pytest.mark.parametrize("where", ["program", "library"])
+@pytest.mark.parametrize("where", ["program", "library", "process"])
 def test_a_command_through_the_embedded_kernel(program: Path, tmp_path: Path, where: str) -> None:
     """Values of every form, and the semaphore that the command waits for."""
     file = command = program
@@ -175,21 +175,31 @@ def test_a_command_through_the_embedded_kernel(program: Path, tmp_path: Path, wh
         file = build(FORMS, tmp_path / "libforms.so", "-DWAIT=6000", "-shared", "-fPIC")
         command = build(MAIN, tmp_path / "command", str(file), f"-Wl,-rpath,{tmp_path}")
     (tmp_path / "script.py").write_text(SCRIPT)
-    run = [sys.executable, "-m", "stingless", "run", "--kernel", "embedded", str(tmp_path / "script.py"), str(file)]
-    done = subprocess.run([*run, "--", str(command)], capture_output=True, text=True, timeout=120)
+    run = [sys.executable, "-m", "stingless", "run", "--kernel", "embedded", str(tmp_path / "script.py")]
+    asked = "process" if where == "process" else str(file)
+    done = subprocess.run([*run, asked, "far", "--", str(command)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert seen(done.stdout) == (VALUES, "1", "hello")
 
 
-def seen(output: str) -> tuple[dict[int, int], str, str]:
+def seen(output: str, far: bool = True) -> tuple[dict[int, int], str, str]:
     """Values by argument; what the program says of its semaphore; the text.  Checks what is of no argument."""
     lines = output.splitlines()
     pairs = [line.split() for line in lines if line[0].isdigit() and " " in line]
     numbers = {int(number): int(value) for number, value in pairs}
     assert numbers.pop(20) == -1  # the size was wrong
     assert numbers.pop(30) == 3 * (77 - 7)
-    assert (numbers.pop(41), numbers.pop(42)) == (1, 1)
+    if far:
+        assert (numbers.pop(41), numbers.pop(42)) == (1, 1)
     assert numbers.pop(2) > 4096
     (text,) = [line for line in lines if line.startswith("text")]
     (count,) = [line.removeprefix("program ") for line in lines if line.isdigit() or line.startswith("program ")]
     return numbers, count, text.removeprefix("text ['").removesuffix("']")
+
+
+def test_places_that_an_old_kernel_cannot_tell_apart(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stingless.bcc.usdt_text._has_cookies", lambda: False)
+    usdt = USDT(path=str(program))
+    usdt.enable_probe("far", "on_far")
+    with pytest.raises(USDTException, match=r"cannot be told apart.*give pid=, or take Linux 5\.15"):
+        usdt.get_text()

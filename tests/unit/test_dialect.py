@@ -131,7 +131,7 @@ def test_arguments_come_from_registers() -> None:
 
 def test_syscall_arguments_come_from_the_inner_registers() -> None:
     spec = compiled("BPF_HASH(h);\nint syscall__x(struct pt_regs *ctx, u64 a) { h.update(&a, &a); return 0; }")
-    assert helpers_of(spec, "syscall__x") == [113, 2]
+    assert helpers_of(spec, "syscall__x") == [4, 2]  # a pointer into the kernel, whatever reads through it
 
 
 def test_tracepoint_struct_has_the_kernels_offsets() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -34,78 +35,85 @@ def run(text: str, packet: bytes, kind: ProgramType = ProgramType.SOCKET_FILTER)
         return result.retval, result.data
 
 
-def field(header: str, payload: bytes, expression: str) -> int:
-    """The value of an expression on `p`, a header after the Ethernet header: its lower 32 bits, as a classifier."""
-    advance = "cursor_advance(cursor, sizeof(struct ethernet_t)); "
-    text = f"{CURSOR}{advance} struct {header} *p = cursor_advance(cursor, sizeof(*p)); return {expression}; }}"
-    return run(text, ETHERNET + payload + TAIL, ProgramType.SCHED_CLS)[0]
+# The header, what comes after the Ethernet header, an expression on `p`, and the lower 32 bits of its value.
+FIELDS = [
+    ("ip_t", IP, "p->ver", 4),
+    ("ip_t", IP, "p->hlen", 5),
+    ("ip_t", IP, "p->hlen << 2", 20),
+    ("ip_t", IP, "p->tos", 0xC0),
+    ("ip_t", IP, "p->tlen", 0x34),
+    ("ip_t", IP, "p->identification", 0x1234),
+    ("ip_t", IP, "p->ffo_unused", 0),
+    ("ip_t", IP, "p->df", 1),
+    ("ip_t", IP, "p->mf", 1),
+    ("ip_t", IP, "p->foffset", 0xA),
+    ("ip_t", IP, "p->ttl", 64),
+    ("ip_t", IP, "p->nextp", 17),
+    ("ip_t", IP, "p->hchecksum", 0xABCD),
+    ("ip_t", IP, "p->src", 0x0A000001),
+    ("ip_t", IP, "p->dst", 0x0A0000FE),
+    ("ip_t", IP, "p->ver == 4 && p->hlen == 5", 1),
+    ("ip_t", IP, "p->src & p->dst", 0x0A000000),
+    ("ip_t", IP, "(u64)&p->src", 14 + 12),
+    ("ip_t", IP, "sizeof(p->src)", 4),
+    ("ip_t", IP, "sizeof(*p)", 20),
+    ("udp_t", UDP, "p->sport", 12345),
+    ("udp_t", UDP, "p->dport", 53),
+    ("udp_t", UDP, "p->length", 20),
+    ("udp_t", UDP, "p->crc", 0xBEEF),
+    ("tcp_t", TCP, "p->src_port", 80),
+    ("tcp_t", TCP, "p->seq_num", 0xA1B2C3D4),
+    ("tcp_t", TCP, "p->ack_num", 0xE5F60718),
+    ("tcp_t", TCP, "p->offset", 5),
+    ("tcp_t", TCP, "p->flag_ack", 1),
+    ("tcp_t", TCP, "p->flag_psh", 1),
+    ("tcp_t", TCP, "p->flag_syn", 0),
+    ("tcp_t", TCP, "p->rcv_wnd", 0x0102),
+    ("tcp_t", TCP, "p->cksum", 0xABCD),
+    ("tcp_t", TCP, "p->urg_ptr", 0x0304),
+    ("dot1q_t", TAG, "p->pri", 5),
+    ("dot1q_t", TAG, "p->cfi", 1),
+    ("dot1q_t", TAG, "p->vlanid", 0x123),
+    ("dot1q_t", TAG, "p->type", 0x0800),
+    ("ip6_t", IP6, "p->ver", 6),
+    ("ip6_t", IP6, "p->priority", 0xAB),
+    ("ip6_t", IP6, "p->flow_label", 0xCDEF1),
+    ("ip6_t", IP6, "p->payload_len", 0x14),
+    ("ip6_t", IP6, "p->next_header", 58),
+    ("ip6_t", IP6, "p->hop_limit", 0xFE),
+    ("ip6_t", IP6, "p->src_hi >> 32", 0x10111213),
+    ("ip6_t", IP6, "p->dst_lo", 0x3C3D3E3F),
+    ("ip6_opt_t", IP6, "p->pad[4]", 0x3A),
+    ("arp_t", ARP, "p->oper", 2),
+    ("arp_t", ARP, "p->sha >> 16", 0xA1A2A3A4),
+    ("arp_t", ARP, "p->spa", 0x0A000001),
+    ("arp_t", ARP, "p->tha", 0x2B3B4B5B),
+    ("arp_t", ARP, "p->tpa", 0x0A000002),
+    ("icmp_t", UDP, "p->checksum", 53),
+    ("icmp6_t", UDP, "p->type * 256 + p->code", 12345),
+    ("vxlan_t", VXLAN, "p->iflag", 1),
+    ("vxlan_t", VXLAN, "p->key", 0x123456),
+    ("vxlan_gbp_t", VXLAN, "p->iflag", 1),
+    ("vxlan_gbp_t", VXLAN, "p->key", 0x123456 >> 1),  # bcc's layout leaves out a bit of the second byte
+]
 
 
-@pytest.mark.parametrize(
-    ("header", "payload", "expression", "value"),
-    [
-        ("ip_t", IP, "p->ver", 4),
-        ("ip_t", IP, "p->hlen", 5),
-        ("ip_t", IP, "p->hlen << 2", 20),
-        ("ip_t", IP, "p->tos", 0xC0),
-        ("ip_t", IP, "p->tlen", 0x34),
-        ("ip_t", IP, "p->identification", 0x1234),
-        ("ip_t", IP, "p->ffo_unused", 0),
-        ("ip_t", IP, "p->df", 1),
-        ("ip_t", IP, "p->mf", 1),
-        ("ip_t", IP, "p->foffset", 0xA),
-        ("ip_t", IP, "p->ttl", 64),
-        ("ip_t", IP, "p->nextp", 17),
-        ("ip_t", IP, "p->hchecksum", 0xABCD),
-        ("ip_t", IP, "p->src", 0x0A000001),
-        ("ip_t", IP, "p->dst", 0x0A0000FE),
-        ("ip_t", IP, "p->ver == 4 && p->hlen == 5", 1),
-        ("ip_t", IP, "p->src & p->dst", 0x0A000000),
-        ("ip_t", IP, "(u64)&p->src", 14 + 12),
-        ("ip_t", IP, "sizeof(p->src)", 4),
-        ("ip_t", IP, "sizeof(*p)", 20),
-        ("udp_t", UDP, "p->sport", 12345),
-        ("udp_t", UDP, "p->dport", 53),
-        ("udp_t", UDP, "p->length", 20),
-        ("udp_t", UDP, "p->crc", 0xBEEF),
-        ("tcp_t", TCP, "p->src_port", 80),
-        ("tcp_t", TCP, "p->seq_num", 0xA1B2C3D4),
-        ("tcp_t", TCP, "p->ack_num", 0xE5F60718),
-        ("tcp_t", TCP, "p->offset", 5),
-        ("tcp_t", TCP, "p->flag_ack", 1),
-        ("tcp_t", TCP, "p->flag_psh", 1),
-        ("tcp_t", TCP, "p->flag_syn", 0),
-        ("tcp_t", TCP, "p->rcv_wnd", 0x0102),
-        ("tcp_t", TCP, "p->cksum", 0xABCD),
-        ("tcp_t", TCP, "p->urg_ptr", 0x0304),
-        ("dot1q_t", TAG, "p->pri", 5),
-        ("dot1q_t", TAG, "p->cfi", 1),
-        ("dot1q_t", TAG, "p->vlanid", 0x123),
-        ("dot1q_t", TAG, "p->type", 0x0800),
-        ("ip6_t", IP6, "p->ver", 6),
-        ("ip6_t", IP6, "p->priority", 0xAB),
-        ("ip6_t", IP6, "p->flow_label", 0xCDEF1),
-        ("ip6_t", IP6, "p->payload_len", 0x14),
-        ("ip6_t", IP6, "p->next_header", 58),
-        ("ip6_t", IP6, "p->hop_limit", 0xFE),
-        ("ip6_t", IP6, "p->src_hi >> 32", 0x10111213),
-        ("ip6_t", IP6, "p->dst_lo", 0x3C3D3E3F),
-        ("ip6_opt_t", IP6, "p->pad[4]", 0x3A),
-        ("arp_t", ARP, "p->oper", 2),
-        ("arp_t", ARP, "p->sha >> 16", 0xA1A2A3A4),
-        ("arp_t", ARP, "p->spa", 0x0A000001),
-        ("arp_t", ARP, "p->tha", 0x2B3B4B5B),
-        ("arp_t", ARP, "p->tpa", 0x0A000002),
-        ("icmp_t", UDP, "p->checksum", 53),
-        ("icmp6_t", UDP, "p->type * 256 + p->code", 12345),
-        ("vxlan_t", VXLAN, "p->iflag", 1),
-        ("vxlan_t", VXLAN, "p->key", 0x123456),
-        ("vxlan_gbp_t", VXLAN, "p->iflag", 1),
-        ("vxlan_gbp_t", VXLAN, "p->key", 0x123456 >> 1),  # bcc's layout leaves out a bit of the second byte
-    ],
-)
-def test_fields(header: str, payload: bytes, expression: str, value: int) -> None:
-    assert field(header, payload, expression) == value
+@pytest.fixture(scope="module")
+def fields() -> Iterator[Tables]:
+    """A classifier for each of FIELDS."""
+    text = "#include <bcc/proto.h>\n" + "".join(
+        f"int f{i}(struct __sk_buff *skb) {{ u8 *cursor = 0; cursor_advance(cursor, sizeof(struct ethernet_t));"
+        f"struct {header} *p = cursor_advance(cursor, sizeof(*p)); return {expression}; }}\n"
+        for i, (header, _, expression, _) in enumerate(FIELDS)
+    )
+    with Tables(EmbeddedKernel(), text) as tables:
+        yield tables
+
+
+@pytest.mark.parametrize("index", range(len(FIELDS)), ids=[f"{each[0]}: {each[2]}" for each in FIELDS])
+def test_fields(index: int, fields: Tables) -> None:
+    _, payload, _, value = FIELDS[index]
+    assert fields.run(f"f{index}", ProgramType.SCHED_CLS, ETHERNET + payload + TAIL).retval == value
 
 
 def test_the_ethernet_header() -> None:
@@ -204,8 +212,8 @@ def test_a_wrong_number_of_usdt_arguments_is_told() -> None:
 
 WORDS = re.findall(
     r"\S+",
-    'struct ip_t * p -> src = += ( ) { } [ ] ; , & ++ -- . lookup perf_submit BPF_HASH BPF_TABLE "hash" int f skb t 1 : '
-    "u8 bpf_usdt_readarg incr_cksum_l3 (void*) static sizeof BPF_PACKET_HEADER bpf_trace_printk return",
+    'struct ip_t * p -> src = += ( ) { } [ ] ; , & ++ -- . lookup perf_submit BPF_HASH BPF_TABLE "hash" int f skb t 1 '
+    ": u8 bpf_usdt_readarg incr_cksum_l3 (void*) static sizeof BPF_PACKET_HEADER bpf_trace_printk return",
 )
 MACROS = ["\n#define X T.lookup(&k)\n", "\n#define Y a##_t.update(k, \\\n v)\n"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -51,10 +52,10 @@ DECLARATIONS = [
     ("BPF_PERF_ARRAY(t, 4);", MapType.PERF_EVENT_ARRAY, 4, 4, 4, 0),
     ("BPF_PERF_OUTPUT(t);", MapType.PERF_EVENT_ARRAY, 4, 4, 0, 0),
     ("BPF_RINGBUF_OUTPUT(t, 1 << 3);", MapType.RINGBUF, 0, 0, 8 * 4096, 0),
-    ('BPF_ARRAY(in, u32, 2); BPF_ARRAY_OF_MAPS(t, "in", 3);', MapType.ARRAY_OF_MAPS, 4, 4, 3, 0),
-    ('BPF_ARRAY(in, u32, 2); BPF_HASH_OF_MAPS(t, "in");', MapType.HASH_OF_MAPS, 4, 4, 10240, 0),
-    ('BPF_ARRAY(in, u32, 2); BPF_HASH_OF_MAPS(t, struct pair, "in");', MapType.HASH_OF_MAPS, 12, 4, 10240, 0),
-    ('BPF_ARRAY(in, u32, 2); BPF_HASH_OF_MAPS(t, u64, "in", 5);', MapType.HASH_OF_MAPS, 8, 4, 5, 0),
+    ('BPF_ARRAY_OF_MAPS(t, "in", 3);', MapType.ARRAY_OF_MAPS, 4, 4, 3, 0),
+    ('BPF_HASH_OF_MAPS(t, "in");', MapType.HASH_OF_MAPS, 4, 4, 10240, 0),
+    ('BPF_HASH_OF_MAPS(t, struct pair, "in");', MapType.HASH_OF_MAPS, 12, 4, 10240, 0),
+    ('BPF_HASH_OF_MAPS(t, u64, "in", 5);', MapType.HASH_OF_MAPS, 8, 4, 5, 0),
     ("BPF_QUEUE(t, struct pair, 5);", MapType.QUEUE, 0, 12, 5, 0),
     ("BPF_STACK(t, u16, 5, BPF_F_RDONLY);", MapType.STACK, 0, 2, 5, 8),
     ('BPF_QUEUESTACK("queue", t, u32, 5, 0);', MapType.QUEUE, 0, 4, 5, 0),
@@ -89,11 +90,18 @@ DECLARATIONS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "kind", "key", "value", "entries", "flags"), DECLARATIONS)
-def test_maps(text: str, kind: MapType, key: int, value: int, entries: int, flags: int) -> None:
-    found = with_templates(compiled(f"{KEYS}\n{text}")).maps["t"]
-    assert (found.type, found.key_size, found.value_size) == (kind, key, value)
-    assert (found.max_entries, found.flags) == (entries, flags)
+@pytest.fixture(scope="module")
+def all_tables() -> ObjectSpec:
+    """The tables of all declarations, t0, t1, ..., in one object."""
+    renamed = (re.sub(r"\bt\b", f"t{i}", declaration[0]) for i, declaration in enumerate(DECLARATIONS))
+    return with_templates(compiled("\n".join([KEYS, "BPF_ARRAY(in, u32, 2);", *renamed])))
+
+
+@pytest.mark.parametrize("index", range(len(DECLARATIONS)), ids=[declaration[0] for declaration in DECLARATIONS])
+def test_maps(index: int, all_tables: ObjectSpec) -> None:
+    found = all_tables.maps[f"t{index}"]
+    asked = (found.type, found.key_size, found.value_size, found.max_entries, found.flags)
+    assert asked == DECLARATIONS[index][1:]
 
 
 def test_every_macro_is_tried_above() -> None:
@@ -119,7 +127,7 @@ def test_every_method_has_its_macro() -> None:
     header = (BCC_HEADERS / "table_methods.h").read_text()
     macros = set(re.findall(r"#define __st_(\w+)\(", header))
     assert set(METHODS) - macros == set()
-    assert {f"{method}_as" for method, record in METHODS.items() if record is not None} - macros == set()
+    assert {f"{method}_as" for method, form in METHODS.items() if form.record is not None} - macros == set()
 
 
 def test_an_unknown_kind_is_told() -> None:
@@ -135,6 +143,33 @@ def test_an_unknown_method_is_told_by_its_line() -> None:
 def test_an_unknown_method_in_a_macro_is_told() -> None:
     with pytest.raises(CompileError, match=r"main\.c:3:5: error: table 't' has no method 'gett'"):
         compiled("BPF_HASH(t);\n#define GET(k) \\\n  t.gett(k)\nint f(void *ctx) { return 0; }")
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ("t.update(&k)", "t.update() has 2 arguments, not 1"),
+        ("t.lookup()", "t.lookup() has 1 argument, not 0"),
+        ("t.increment(k, 1, 2)", "t.increment() has 1 or 2 arguments, not 3"),
+    ],
+)
+def test_a_wrong_number_of_arguments_is_told(call: str, told: str) -> None:
+    with pytest.raises(CompileError, match=rf"main\.c:2:33: error: {re.escape(told)}"):
+        compiled(f"BPF_HASH(t);\nint f(void *ctx) {{ u64 k = 1; {call}; return 0; }}")
+
+
+def test_arguments_by_a_macro() -> None:
+    text = "BPF_HASH(t);\n#define PUT(...) t.update(__VA_ARGS__)\nint f(void *ctx) { u64 k = 1; return PUT(&k, &k); }"
+    assert [ref.map for ref in compiled(text).programs["f"].map_refs] == ["t"]
+
+
+def test_tables_of_a_header(tmp_path: Path) -> None:
+    (tmp_path / "counts.h").write_text(
+        "BPF_HASH(counts, u32);\nstatic inline void count(u32 k) { counts.increment(k); }\n"
+    )
+    text = '#include "counts.h"\nint f(void *ctx) { count(1); counts.increment(2); return 0; }'
+    spec = read_object(compile_bcc(text, lambda _category, _event: [], str(tmp_path / "main.c")))
+    assert spec.maps["counts"].key_size == 4
 
 
 def test_what_is_said_of_tables() -> None:

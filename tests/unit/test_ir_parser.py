@@ -216,4 +216,4 @@ def test_what_is_rewritten_is_ir_again() -> None:
     for text in samples():
         changed = explicit_reads(text)
         assert changed != _without_debug_records(text)
-        assert start_code(changed, "main.c", "").output().startswith(b"\x7fELF")
+        assert start_code("main.c", "").output(changed.encode()).startswith(b"\x7fELF")

@@ -96,6 +96,7 @@ def test_kinds(body: str, kind: str) -> None:
         ("struct __sk_buff *s", "mark((void *)(long)s->data);", "PACKET"),
         ("struct __sk_buff *s", "mark((void *)(long)s->data + 14); mark(s->sk);", "PACKET PACKET"),
         ("struct xdp_md *x", "struct value *v = (void *)(long)x->data; mark(v->text); mark(v->next);", "PACKET OTHER"),
+        ("struct __sk_buff *s", "mark((void *)((u64)s->data + s->mark));", "PACKET"),
         ("struct bpf_sock_ops *s", "mark(s->sk);", "PACKET"),
         ("struct sk_msg_md *s", "mark(s->data);", "PACKET"),
         ("struct pt_regs *r", "mark((void *)PT_REGS_PARM1(r)); mark(r);", "OTHER CONTEXT"),

@@ -20,6 +20,7 @@ from .kernel_image import bootable_image
 from .kernels import fetched
 from .missing import explain_missing, find_busybox
 from .qemu import Machine, command
+from .warm import warm
 
 Sink = Callable[[bytes], object]
 
@@ -123,6 +124,7 @@ class Guest:
             initramfs.base_archive(present.modules, busybox).read_bytes() + initramfs.run_archive(files)
         )
         image = bootable_image(present.image)
+        warm(image)
         theirs = {name: self._open_port(name) for name in _PORTS}
         try:
             machine = Machine(

@@ -14,7 +14,8 @@ _BLACKLIST = "kprobes/blacklist"  # of debugfs
 _SECTIONS = {b"__init_begin": b"__init_end", b"__irqentry_text_start": b"__irqentry_text_end"}
 # Parts that the compiler split off, targets of static calls, markers of the kernel's own blacklist, and perf, which
 # kprobes are made with.
-_NEVER = re.compile(rb"_kbl_addr_|__perf|perf_|__SCT__|.*\.cold(\.\d+)?$")
+_FUNCTION = re.compile(rb" [tTwW] (?!_kbl_addr_|__perf|perf_|__SCT__)(\S+)")
+_COLD = re.compile(rb" (\S+\.cold(?:\.\d+)?)\s")
 
 
 def kprobe_functions(event_re: bytes) -> set[bytes]:
@@ -24,25 +25,18 @@ def kprobe_functions(event_re: bytes) -> set[bytes]:
 
 
 @cache
-def _candidates() -> tuple[bytes, ...]:
-    blacklist = _blacklist()
-    found: dict[bytes, None] = {}
-    starts = dict(_SECTIONS)
-    end = b""
-    with _KALLSYMS.open("rb") as lines:
-        for line in lines:
-            _, kind, name, *_ = line.split(None, 3)
-            if end:
-                if name == end:
-                    end = b""
-            elif name in starts:
-                end = starts.pop(name)
-            elif name in _SECTIONS.values():
-                # The end before its start: nothing lies between them.
-                starts = {start: until for start, until in starts.items() if until != name}
-            elif kind in b"tTwW" and not _NEVER.match(name):
-                found[name] = None
-    return tuple(name for name in found if name not in blacklist)
+def _candidates() -> set[bytes]:
+    return functions(_KALLSYMS.read_bytes()) - _blacklist()
+
+
+def functions(kallsyms: bytes) -> set[bytes]:
+    """Of a text as /proc/kallsyms."""
+    for start, end in _SECTIONS.items():
+        begins, ends = kallsyms.find(b" " + start + b"\n"), kallsyms.find(b" " + end + b"\n")
+        if begins >= 0 and not 0 <= ends < begins:
+            rest = b"" if ends < 0 else kallsyms[kallsyms.index(b"\n", ends) + 1 :]
+            kallsyms = kallsyms[: kallsyms.rindex(b"\n", 0, begins) + 1] + rest
+    return set(_FUNCTION.findall(kallsyms)).difference(_COLD.findall(kallsyms))
 
 
 def _blacklist() -> frozenset[bytes]:

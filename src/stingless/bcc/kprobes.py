@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import ProgramType
@@ -11,6 +12,7 @@ from stingless.errors import AttachError, StinglessError
 from stingless.events import Kprobe
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Self
 
 
@@ -72,12 +74,7 @@ class Kprobes(Attaching):
         names = kprobes(self, names, fn_name, ret, [_place(name, ret) for name in names])
         failures = self._attach_each(names, fn_name, ret)
         if len(failures) == len(matches):
-            first, why = next(iter(failures.items()))
-            raise AttachError(
-                f"Failed to attach BPF program {text_of(fn_name)} to {what} {pattern}: none of {len(matches)} "
-                f"functions is traceable; {first}: {why}",
-                getattr(why, "errno", None) or 22,
-            ) from why
+            raise _none_attached(f"Failed to attach BPF program {text_of(fn_name)} to {what} {pattern}", failures)
         return self
 
     def _attach_each(self, names: list[str], fn_name: Name, ret: bool) -> dict[str, StinglessError]:
@@ -146,3 +143,16 @@ class Kprobes(Attaching):
 def _place(event: str, ret: bool) -> str:
     """bcc's name for it."""
     return ("r_" if ret else "p_") + event.replace("+", "_").replace(".", "_")
+
+
+def _none_attached(what: str, failures: Mapping[str, StinglessError]) -> AttachError:
+    """Of a regular expression: the kernel's words about its first function, which are about all of them where it has
+    no kprobes."""
+    first, why = next(iter(failures.items()))
+    number = getattr(why, "errno", None) or errno.EINVAL
+    reason = getattr(why, "message", str(why)).partition(f" {first}: ")[2] or str(why)
+    if len(failures) > 1 and number != errno.EOPNOTSUPP:
+        reason = f"none of {len(failures)} functions can be probed; {first}: {reason}"
+    error = AttachError(f"{what}: {reason}", number)
+    error.__cause__ = why
+    return error

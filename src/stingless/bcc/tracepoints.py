@@ -19,6 +19,8 @@ class Tracepoints(Attaching):
         """Run a function at the tracepoint "category:event", or at each whose name so written matches `tp_re`.
 
         Raises `UnknownNameError`, `AttachError`, `PrivilegeError`."""
+        if tp and tp_re and not fn_name:  # the reference guide: attach_tracepoint("cat:event", "function")
+            tp_re, fn_name = b"", tp_re
         if not tp_re:
             self._tracepoint(text_of(tp), fn_name)
             return self

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from stingless._gen.uapi import ProgramType
 from stingless.bcc.names import Name, text_of
 from stingless.bcc.usdt_text import Location, Probe, probe_text
+from stingless.bcc.usdt_text import USDTException as USDTException
 from stingless.errors import ObjectError, StinglessError
 from stingless.symbols.operands import Operand
 
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from stingless.bpf import BPF
 
 HEADER = "#include <uapi/linux/ptrace.h>\n"
-
-
-class USDTException(StinglessError):
-    """A probe that is not there, or cannot be enabled."""
 
 
 class BCC_USDT_ARGUMENT_FLAGS:  # bcc's name

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from stingless.errors import ObjectError
+from stingless.errors import ObjectError, StinglessError
 from stingless.symbols.operands import Operand, operand, split
 from stingless.symbols.usdt import Place, Probes
 
@@ -23,6 +23,10 @@ _IP = {"x86_64": "ip", "aarch64": "pc"}
 # Types that need no declaration.
 _C = {1: "char", 2: "short", 4: "int", 8: "long long"}
 _MACHINES = {62: "x86_64", 183: "aarch64"}  # e_machine: EM_X86_64, EM_AARCH64
+
+
+class USDTException(StinglessError):
+    """A probe that is not there, or cannot be enabled."""
 
 
 @dataclass
@@ -114,12 +118,23 @@ def _switch(places: Sequence[Location], reads: Sequence[str], pid: int) -> str:
         what, cases = f"{ip} % {_PAGE}", [hex(page) for page in pages]
     elif addresses is not None and len(set(addresses)) == len(addresses):
         what, cases = ip, [f"{address:#x}ULL" for address in addresses]
-    else:
+    elif _has_cookies():
         what, cases = "bpf_get_attach_cookie(ctx)", [str(number) for number in range(1, len(places) + 1)]
+    else:
+        raise USDTException(
+            f"places {', '.join(hex(place.address) for place in places)} of a probe in {places[0].path} cannot be told "
+            "apart, and have their arguments elsewhere: give pid=, or take Linux 5.15 or later"
+        )
     lines = [f"  switch ({what}) {{\n"]
     for case, read in zip(cases, reads, strict=True):
         lines.append(f"  case {case}: {{\n{read}  }}\n")
     return "".join(lines) + "  }\n  return -1;\n"
+
+
+def _has_cookies() -> bool:
+    from stingless.target.running import RunningKernel
+
+    return RunningKernel().has_bpf_cookie()
 
 
 def _in_memory(places: Sequence[Location], pid: int) -> list[int] | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from stingless.compile.dialect.facts import Facts, FormatOf, RunningKernel
 from stingless.compile.dialect.translate import Translation, translate
-from stingless.compile.driver import start_code, start_ir
+from stingless.compile.driver import Run, start_code, start_ir
 from stingless.compile.toolchain import find_compiler
 from stingless.errors import CompileError
 
@@ -26,10 +26,12 @@ class BccRun:
 
     def __init__(self, text: str, facts: Facts | FormatOf, name: str = "main.c", cflags: Sequence[str] = ()) -> None:
         self._text, self._name = text, name
+        self._code: Run | None = None
         self.ir_text = ""  # after `output()`: what code was made of
         self._translated = translate_bcc(text, facts, name, cflags)
         self._run = start_ir(self._translated.text, name, self._translated.flags, text)
         try:
+            self._code = start_code(name, text)
             import stingless.compile.ir.reads  # noqa: F401  # while clang works
         except BaseException:
             self.close()
@@ -48,14 +50,16 @@ class BccRun:
 
         try:
             self.ir_text = explicit_reads(self._ir())
-            self._run = start_code(self.ir_text, self._name, self._text)
-            return without_dwarf(self._run.output())
+            assert self._code is not None
+            return without_dwarf(self._code.output(self.ir_text.encode()))
         except IrError as error:
             compiler = find_compiler()
             message = (
                 f"{self._name}: {compiler.argv[0]} ({compiler.version()}) wrote IR that is not understood: {error}"
             )
             raise CompileError(message) from None
+        finally:
+            self.close()
 
     def _ir(self) -> str:
         """clang's IR; where it lacks declarations that the kernel has, it is given them and asked again."""
@@ -72,6 +76,8 @@ class BccRun:
     def close(self) -> None:
         """End a compilation that is not wanted any more; nothing if it has ended."""
         self._run.close()
+        if self._code is not None:
+            self._code.close()
 
 
 def compile_bcc(text: str, facts: Facts | FormatOf, name: str = "main.c", cflags: Sequence[str] = ()) -> bytes:

@@ -34,12 +34,12 @@ def _sha256(parts: Iterable[bytes]) -> bytes:
 
 
 def _toolchain() -> list[str]:
-    """The compiler, our headers and the version of this package."""
+    """The compiler, our headers and translators, and the version of this package."""
     from stingless import __version__
     from stingless.compile.toolchain import HEADERS, find_compiler
 
     compiler = find_compiler()
-    ours = sorted(path for path in HEADERS.rglob("*.h"))
+    ours = sorted(path for path in HEADERS.parent.rglob("*") if path.suffix in (".h", ".py"))
     stamps = [f"{path}:{(s := path.stat()).st_mtime_ns}:{s.st_size}" for path in (Path(compiler.argv[0]), *ours)]
     return [__version__, *compiler.argv, *map(str, compiler.includes), *stamps]
 

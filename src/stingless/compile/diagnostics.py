@@ -14,6 +14,7 @@ _OF_CODE = re.compile(
     r"^(?P<severity>[a-z ]+): (?P<file>[^:\n]+):(?P<line>\d+):(?P<column>\d+): in function (?P<message>.*)$"
 )
 _PROTOTYPE = re.compile(r"^(\S+) .*?\): ")  # the function's type behind its name
+_BUILTIN = re.compile(r"A call to built-in function '(\w+)' is not supported\.?")
 _LIMIT = 50
 
 
@@ -29,10 +30,23 @@ def parse_diagnostics(output: str, name: str, text: str) -> list[Diagnostic]:
         number = int(match["line"])
         message = re.sub(r" \[-W[^\]]*\]$", "", match["message"])
         if match.re is _OF_CODE:
-            message = _PROTOTYPE.sub(r"in \1(): ", message)
+            message = _of_code(message)
         source = _line(lines, match["file"], number)
         found.append(Diagnostic(match["file"], number, int(match["column"]), match["severity"], message, source))
     return found
+
+
+def _of_code(message: str) -> str:
+    message = _PROTOTYPE.sub(r"in \1(): ", message)
+    builtin = _BUILTIN.search(message)
+    if builtin is None:
+        return message
+    return (
+        f"{message[: builtin.start()]}{builtin[1]}() of this size is no eBPF code: up to 128 words can be set or "
+        "copied at once, and only a constant number; do it in a loop, or keep the data in a per-CPU array"
+        if builtin[1] in ("memset", "memcpy", "memmove")
+        else f"{message[: builtin.start()]}{builtin[1]}() is needed, and eBPF code has no such function to call"
+    )
 
 
 def _line(lines: dict[str, list[str]], file: str, number: int) -> str:

@@ -65,13 +65,25 @@ def c_arguments(cflags: Sequence[str] = ()) -> list[str]:
     input, output and stage."""
     paths = (BCC_HEADERS, HEADERS, *find_compiler().includes)
     includes = [f for path in paths for f in ("-isystem", str(path))]
-    return [*target_flags(cflags), "-nostdinc", "-D__BPF_TRACING__", *includes, "-include", "linux/types.h", "-include", "short_types.h", *cflags]
+    return [
+        *target_flags(cflags),
+        "-nostdinc",
+        "-D__BPF_TRACING__",
+        *includes,
+        "-include",
+        "linux/types.h",
+        "-include",
+        "short_types.h",
+        *cflags,
+    ]
 
 
 def dialect_arguments(cflags: Sequence[str] = ()) -> list[str]:
     """clang's arguments for a translated program in bcc's dialect, which needs no header but ours."""
     includes = ["-isystem", str(BCC_HEADERS), "-isystem", str(HEADERS)]
-    return [*target_flags(cflags), *_DIALECT_FLAGS, "-nostdinc", *includes, *cflags]
+    # bcc reads its programs as code of the machine.
+    machine = f"-D__{os.uname().machine}__"
+    return [*target_flags(cflags), *_DIALECT_FLAGS, machine, "-nostdinc", *includes, *cflags]
 
 
 def compile_object(text: str, name: str = "main.c", cflags: Sequence[str] = ()) -> bytes:
@@ -97,9 +109,10 @@ def start_ir(text: str, name: str, cflags: Sequence[str], user_text: str) -> Run
     return Run(arguments, f"{contexts}\n".encode() + _named(text, name), name, user_text)
 
 
-def start_code(ir: str, name: str, user_text: str) -> Run:
-    """LLVM IR that was made from the C file `name` to an ELF object of eBPF code, optimised."""
-    return Run([*_CODE, "-c", "-x", "ir", "-", "-o", "-"], ir.encode(), name, user_text)
+def start_code(name: str, user_text: str) -> Run:
+    """LLVM IR that is made from the C file `name` to an ELF object of eBPF code, optimised: clang gets ready
+    meanwhile, and `output()` is given the IR."""
+    return Run([*_CODE, "-c", "-x", "ir", "-", "-o", "-"], None, name, user_text)
 
 
 def _named(text: str, name: str) -> bytes:
@@ -116,18 +129,24 @@ def ir_to_object(ir: str) -> bytes:
 class Run:
     """One run of clang, begun at once.  `output()` waits for it; `close()` ends one that is not wanted any more.
 
-    `files` are descriptors that clang may open as `path_of(descriptor)`, each with what the user calls that file.
+    `text` is None when `output()` is given it.  `files` are descriptors that clang may open as `path_of(descriptor)`,
+    each with what the user calls that file.
     """
 
     def __init__(
-        self, arguments: Sequence[str], text: bytes, name: str, user_text: str, files: Mapping[int, str] | None = None
+        self,
+        arguments: Sequence[str],
+        text: bytes | None,
+        name: str,
+        user_text: str,
+        files: Mapping[int, str] | None = None,
     ) -> None:
         self._name = name
         self._user_text = user_text
         self._files = files or {}
         self.diagnostics: list[Diagnostic] = []
         # Not a pipe: that holds 64 KiB only, and nobody may be there to fill it.
-        source = memory_file(text)
+        source = subprocess.PIPE if text is None else memory_file(text)
         try:
             self._process = subprocess.Popen(
                 [*find_compiler().argv, *arguments],
@@ -137,12 +156,13 @@ class Run:
                 pass_fds=tuple(self._files),
             )
         finally:
-            os.close(source)
+            if text is not None:
+                os.close(source)
 
-    def output(self) -> bytes:
+    def output(self, source: bytes | None = None) -> bytes:
         """What clang wrote; warnings are in `diagnostics`.  Raises `CompileError`."""
         try:
-            written, messages = self._process.communicate()
+            written, messages = self._process.communicate(source)
         except BaseException:
             self.close()
             raise

@@ -35,6 +35,8 @@ HINTS: tuple[tuple[str, str], ...] = (
      'SEC("fentry/vfs_read")'),
     (r"failed to find the address for kernel symbol", "this kernel's table of symbols has functions only: addresses of "
      "variables need one with CONFIG_KALLSYMS_ALL"),
+    (r"unknown func bpf_override_return", "error injection needs a kernel that is built with "
+     "CONFIG_BPF_KPROBE_OVERRIDE, and a kprobe: the kernel's configuration tells (/proc/config.gz, /boot/config-*)"),
     (r"unknown func|invalid func|program of this type cannot use helper", "this helper is not there for this program "
      "type or on this kernel: use another, or another type of program"),
     (r"cannot call GPL-restricted function", 'declare a licence that is GPL-compatible: char _license[] SEC("license") '

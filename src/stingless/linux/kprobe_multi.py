@@ -26,10 +26,6 @@ def attach(program: LinuxProgram, event: KprobeMulti) -> BpfLink:
     require_type(program, event, ProgramType.KPROBE)
     kind = AttachType.TRACE_KPROBE_SESSION if event.session else AttachType.TRACE_KPROBE_MULTI
     functions = matching(program, event)
-    if event.traceable:
-        allowed = set(traceable_functions(program))
-        functions = [name for name in functions if name in allowed]
-        event = replace(event, functions=tuple(functions))
     if event.cookies and len(event.cookies) != len(functions):
         raise AttachError(
             f"{event}: there are {len(event.cookies)} cookies for {len(functions)} functions", errno.EINVAL
@@ -39,7 +35,12 @@ def attach(program: LinuxProgram, event: KprobeMulti) -> BpfLink:
         fd = bpf_link.create_kprobe_multi(program.fd, kind, functions, event.cookies, event.ret)
     except OSError as e:
         if e.errno in (errno.ESRCH, errno.ENOENT):
-            traceable = traceable_functions(program) or host.kernel_functions()
+            listed = traceable_functions(program)
+            there = frozenset(listed if event.traceable else ())
+            known = [name for name in functions if name in there]
+            if known and len(known) < len(functions):
+                return attach(program, replace(event, functions=tuple(known)))
+            traceable = listed or host.kernel_functions()
             absent = [name for name in functions if name not in traceable]
             if absent:
                 raise UnknownNameError("traceable kernel function", absent[0], traceable) from None

@@ -29,8 +29,8 @@ def _is_elf(path: Path) -> bool:
 
 
 def resolve_binary(name: str) -> Path:
-    """A path with a slash is taken as it is; else a library `libNAME.so*` or of that very name ("libc.so.6"), else a
-    program in PATH.
+    """A path with a slash is taken as it is; else a library `libNAME.so*` or of that very name ("libc.so.6", "c.so.6"),
+    else a program in PATH.
 
     Raises `UnknownNameError`.
     """
@@ -41,7 +41,7 @@ def resolve_binary(name: str) -> Path:
             return path
         what = "is not an ELF file" if path.exists() else "does not exist"
         raise UnknownNameError("program or library", name, advice=f"{path} {what}")
-    own = re.escape(name) if ".so" in name else rf"lib{re.escape(name)}\.so(\.[\d.]+)?"
+    own = rf"(lib)?{re.escape(name)}" if ".so" in name else rf"lib{re.escape(name)}\.so(\.[\d.]+)?"
     pattern = re.compile(own + "$")
     known = []
     for directory in _directories():

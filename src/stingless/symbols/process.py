@@ -16,7 +16,9 @@ from stingless.symbols.elf_file import ElfFile
 from stingless.symbols.mappings import VDSO, Mapping, file_of, mappings
 from stingless.symbols.table import SymbolTable, table_of
 
+_OFTEN = 0.01  # seconds after which the process may be another program
 _AGAIN = 0.05  # seconds after which what was not found is looked for in the process once more
+_KEPT = 1 << 16  # answers
 
 
 class Found(NamedTuple):
@@ -78,7 +80,8 @@ class ProcessSymbols:
         self.pid = pid
         self._exe_link = Path(f"/proc/{pid}/exe")
         self._exe: tuple[int, int] | None = None
-        self._read_at = 0.0
+        self._read_at = self._followed_at = 0.0
+        self._known: dict[int, Found] = {}
         self._mappings: list[Mapping] = []
         self._starts: list[int] = []
         self._modules: dict[str, Module] = {}
@@ -90,7 +93,8 @@ class ProcessSymbols:
     def refresh(self) -> None:
         """Read what the process has mapped now."""
         self._exe = self._program()
-        self._read_at = time.monotonic()
+        self._read_at = self._followed_at = time.monotonic()
+        self._known.clear()
         try:
             found = mappings(self.pid)
         except OSError:
@@ -126,16 +130,33 @@ class ProcessSymbols:
                 continue
 
     def find(self, address: int) -> Found:
-        if self._program() != self._exe:
-            self._modules.clear()
-            self._mappings.clear()
-            self._jit, self._jit_stamp = None, ()
-            self.refresh()
-        found = self._find(address)
-        if found.name is None and time.monotonic() - self._read_at > _AGAIN:
-            self.refresh()
+        now = time.monotonic()
+        if now - self._followed_at > _OFTEN:
+            self._follow(now)
+        found = self._known.get(address)
+        if found is None:
             found = self._find(address)
+            if found.name is None and found.module in (None, self._jit_name):
+                # Code that came since.
+                if not self._follow(now):
+                    if now - self._read_at < _AGAIN:
+                        return found
+                    self.refresh()
+                return self._find(address)
+            if len(self._known) < _KEPT:
+                self._known[address] = found
         return found
+
+    def _follow(self, now: float) -> bool:
+        """Whether the process has become another program, which was read then."""
+        self._followed_at = now
+        if self._program() == self._exe:
+            return False
+        self._modules.clear()
+        self._mappings.clear()
+        self._jit, self._jit_stamp = None, ()
+        self.refresh()
+        return True
 
     def _find(self, address: int) -> Found:
         missed = None

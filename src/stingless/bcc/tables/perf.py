@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from stingless.bcc.constants import PerfHWConfig, PerfType
 from stingless.bcc.tables.events import EventTable
 from stingless.bcc.tables.objects import DescriptorArray
 from stingless.cpus import online_cpus
@@ -16,6 +17,16 @@ from stingless.streams.records import Run
 
 class PerfEventArray(EventTable, DescriptorArray):
     """A buffer of records for each CPU, or a counter of each CPU that programs read."""
+
+    # As bcc's reference guide writes it: table.open_perf_event(table.HW_CPU_CYCLES).
+    HW_CPU_CYCLES = PerfHWConfig.CPU_CYCLES
+    HW_INSTRUCTIONS = PerfHWConfig.INSTRUCTIONS
+    HW_CACHE_REFERENCES = PerfHWConfig.CACHE_REFERENCES
+    HW_CACHE_MISSES = PerfHWConfig.CACHE_MISSES
+    HW_BRANCH_INSTRUCTIONS = PerfHWConfig.BRANCH_INSTRUCTIONS
+    HW_BRANCH_MISSES = PerfHWConfig.BRANCH_MISSES
+    HW_BUS_CYCLES = PerfHWConfig.BUS_CYCLES
+    HW_REF_CPU_CYCLES = PerfHWConfig.REF_CPU_CYCLES
 
     def open_perf_buffer(
         self,
@@ -37,9 +48,9 @@ class PerfEventArray(EventTable, DescriptorArray):
     def _firsts(self, run: Run) -> Iterable[int]:
         return run.cpus()
 
-    def open_perf_event(self, typ: int, config: int, pid: int = -1) -> None:
+    def open_perf_event(self, typ: int, config: int | None = None, pid: int = -1) -> None:
         """Count an event (`PerfType`, `PerfHWConfig`, ...) on each CPU, of all tasks or of one, for programs to read
-        with `perf_read(CUR_CPU_IDENTIFIER)`.
+        with `perf_read(CUR_CPU_IDENTIFIER)`.  One number alone is a hardware event's (`HW_CPU_CYCLES`).
 
         Raises `NotSupportedError` where this machine has no such counter, `PrivilegeError`.
         """
@@ -48,6 +59,8 @@ class PerfEventArray(EventTable, DescriptorArray):
         if self.bpf is not None and self.bpf.kernel.name != "linux":
             raise NotSupportedError("a perf counter", advice=f"table {self.name!r} is of the embedded kernel")
         self._register()
+        if config is None:
+            typ, config = PerfType.HARDWARE, typ
         what = f"perf event type {int(typ)}, config {int(config):#x}"
         for cpu in online_cpus():
             self._close_counter(cpu)

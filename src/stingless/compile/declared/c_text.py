@@ -20,11 +20,12 @@ _ENUMERATOR = re.compile(r"(?:^|,)\s*([A-Za-z_]\w*)")
 _TYPEDEF = re.compile(r"\(\s*\*\s*(\w+)\s*\)\s*\(|(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__attribute__\s*\(\(.*\)\)\s*)?;$", re.S)
 _FUNCTION = re.compile(r"([A-Za-z_]\w*)\s*\(")
 _ATTRIBUTE = re.compile(r"__attribute__\s*\(\((?:[^()]|\([^()]*\))*\)\)")
-_KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while _Bool "
-    "__attribute__ __extension__ __inline __inline__ __typeof__ typeof define defined".split()
+_KEYWORDS_TEXT = (
+    "auto break case char const continue default do double else enum extern float for goto if inline int long "
+    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
+    "_Bool __attribute__ __extension__ __inline __inline__ __typeof__ typeof define defined"
 )
+_KEYWORDS = frozenset(_KEYWORDS_TEXT.split())
 
 
 def macros_and_declarations(text: str, header: str = "") -> Iterator[Declaration]:

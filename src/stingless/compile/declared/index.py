@@ -1,11 +1,11 @@
 """Many declarations in one file that need not be read whole: a hash table of names, and a record for each declaration.
 
-    header   magic, number of slots, number of records, where records begin
-    slots    u32 each: where a name's entry is, 0 for none; a name's first slot is its CRC-32 modulo their number
-    entries  u16 length of the name, u16 number of records, the name, u32 record numbers
-    places   u32 for each record: where it begins, and one for where the last ends
-    records  marshalled `Declaration`s
-    end      the magic again: a file that was not written to its end is not one
+header   magic, number of slots, number of records, where records begin
+slots    u32 each: where a name's entry is, 0 for none; a name's first slot is its CRC-32 modulo their number
+entries  u16 length of the name, u16 number of records, the name, u32 record numbers
+places   u32 for each record: where it begins, and one for where the last ends
+records  marshalled `Declaration`s
+end      the magic again: a file that was not written to its end is not one
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Declaration(NamedTuple):
     It needs the declarations `needs` of the same index, and what is called `words` elsewhere.  `behind` has
     (member, numbers): what that member points to, needed by a program that names the member.  `tags` are to be declared
     before it, since it has them in parameter lists.  `header` is the file that it is from.  It is for kernels that have
-    all of `conditions`: "struct tag.member" or a name, or "!" and what they may not have.
+    all of `conditions`: "struct tag.member", a name, or a machine's, or "!" and what they may not have.
     """
 
     text: str

@@ -9,6 +9,7 @@ from stingless.compile.declared.index import Declaration
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _TAG = re.compile(r"\b(?:struct|union|enum) [A-Za-z_]\w*")
+_LINE_WITH_TAG = re.compile(r"^.*\b(?:struct|union|enum) .*$", re.M)
 _ENUMERATOR = re.compile(r"^\t+(\w+) = ", re.M)
 _DEFINED_TAG = re.compile(r"((?:struct|union|enum) \w+) \{")
 _NESTED_TAG = re.compile(r"^\t+((?:struct|union|enum) \w+) \{", re.M)
@@ -18,7 +19,7 @@ _IN_PARAMETERS = re.compile(r"\((?!\*)[^()]*\)")
 
 
 def kernel_types(header: str) -> list[Declaration]:
-    """The declarations of the header, in its order; functions, which programs in bcc's dialect do not call, left out."""
+    """The declarations of the header, in its order, without functions, which no program in bcc's dialect calls."""
     blocks = [block for block in header.split("\n\n") if block and not block.startswith(("extern ", "#"))]
     blocks = [block.strip("\n") for block in blocks]
     names = [tuple(_names(block)) for block in blocks]
@@ -43,26 +44,23 @@ def _names(block: str) -> Iterator[str]:
 
 
 def _declaration(block: str, own: tuple[str, ...], numbers: dict[str, list[int]]) -> Declaration:
-    needs: set[int] = set()
+    words = set(_WORD.findall(block)).difference(own)
+    needs = {number for word in words if word in numbers for number in numbers[word]}
     behind: dict[str, set[int]] = {}
     early: set[str] = set()
-    for line in block.splitlines():
-        for word in _WORD.findall(line):
-            if word not in own:
-                needs.update(numbers.get(word, ()))
-        tags = [tag for tag in _TAG.findall(line) if tag not in own]
-        if not tags:
+    for line in _LINE_WITH_TAG.findall(block):
+        tags = _TAG.findall(line)
+        if "*" not in line:
+            needs.update(number for tag in tags if tag not in own for number in numbers.get(tag, ()))
             continue
-        member = None
-        if "*" in line:
+        found = _MEMBER.search(line)
+        if "(" in line:
             parameters = " ".join(_IN_PARAMETERS.findall(line))
-            early.update(tag for tag in _TAG.findall(parameters) if not tag.startswith("enum"))
-            found = _MEMBER.search(line)
-            member = found[1] if found else ""
+            early.update(tag for tag in _TAG.findall(parameters) if not tag.startswith("enum") and tag not in own)
         for tag in tags:
-            if member is None or tag.startswith("enum"):
+            if tag.startswith("enum"):
                 needs.update(numbers.get(tag, ()))
-            elif member and tag in numbers:
-                behind.setdefault(member, set()).update(numbers[tag])
+            elif found and tag in numbers and tag not in own:
+                behind.setdefault(found[1], set()).update(numbers[tag])
     kept = tuple((member, tuple(sorted(of_member))) for member, of_member in behind.items())
     return Declaration(block, own, tuple(sorted(needs)), kept, tuple(sorted(early)))

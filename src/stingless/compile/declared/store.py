@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 
 from stingless.compile.declared.index import Declaration, Declarations, written
@@ -19,7 +18,7 @@ _NO_USES = ("bpf_helper_defs.h",)  # it names the kernel's types and uses none
 
 def _kept(key: str, make: Callable[[], Iterable[Declaration]]) -> Declarations:
     with PrivateCache(ROOM) as room:
-        room.entries = 16
+        room.entries = 24
         try:
             return Declarations(room.mapped(key) or b"")
         except ValueError:
@@ -31,7 +30,13 @@ def _kept(key: str, make: Callable[[], Iterable[Declaration]]) -> Declarations:
 def _stamp(paths: Iterable[Path]) -> str:
     """Changes with the files."""
     parts = [f"{path}:{(s := path.stat()).st_mtime_ns}:{s.st_size}" for path in paths]
-    return sha256("\n".join(parts).encode()).hexdigest()[:32]
+    return _hash("\n".join(parts))
+
+
+def _hash(text: str) -> str:
+    from hashlib import sha256
+
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 @cache
@@ -58,7 +63,7 @@ def shims() -> Declarations:
     """What stands in for the kernel's own headers."""
 
     def make() -> list[Declaration]:
-        from stingless.compile.declared.c_text import macros_and_declarations, constants_and_tags
+        from stingless.compile.declared.c_text import constants_and_tags, macros_and_declarations
 
         found = [each for path in topics for each in macros_and_declarations(path.read_text(), path.stem)]
         used = {name for path in ours if path.name not in _NO_USES for name in constants_and_tags(path.read_text())}
@@ -78,4 +83,4 @@ def types(kernel: str, header: Callable[[], str]) -> Declarations:
 
         return kernel_types(header())
 
-    return _kept(f"types-{_ours()}-{sha256(kernel.encode()).hexdigest()[:32]}", make)
+    return _kept(f"types-{_ours()}-{_hash(kernel)}", make)

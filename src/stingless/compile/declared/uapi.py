@@ -14,13 +14,14 @@ from stingless.compile.toolchain import Compiler
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 # The commonest first: of two headers' macros of one name, the first counts for a program that includes neither.
-_FIRST = (
-    "linux/types.h linux/const.h linux/stddef.h linux/errno.h linux/bpf.h linux/bpf_common.h linux/fs.h linux/fcntl.h "
-    "linux/stat.h linux/limits.h linux/socket.h linux/in.h linux/in6.h linux/if.h linux/if_ether.h linux/ip.h "
-    "linux/ipv6.h linux/tcp.h linux/udp.h linux/icmp.h linux/icmpv6.h linux/if_packet.h linux/if_arp.h linux/net.h "
-    "linux/pkt_cls.h linux/sched.h linux/signal.h linux/time.h linux/mman.h linux/perf_event.h linux/capability.h "
-    "linux/ptrace.h linux/futex.h linux/magic.h linux/un.h"
-).split()
+_FIRST_TEXT = (
+    "linux/types.h linux/const.h linux/stddef.h linux/errno.h linux/bpf.h linux/bpf_common.h linux/fs.h "
+    "linux/fcntl.h linux/stat.h linux/limits.h linux/socket.h linux/in.h linux/in6.h linux/if.h linux/if_ether.h "
+    "linux/ip.h linux/ipv6.h linux/tcp.h linux/udp.h linux/icmp.h linux/icmpv6.h linux/if_packet.h linux/if_arp.h "
+    "linux/net.h linux/pkt_cls.h linux/sched.h linux/signal.h linux/time.h linux/mman.h linux/perf_event.h "
+    "linux/capability.h linux/ptrace.h linux/futex.h linux/magic.h linux/un.h"
+)
+_FIRST = _FIRST_TEXT.split()
 _ROOMS = ("linux", "asm", "asm-generic", "rdma", "scsi", "mtd", "xen")
 
 
@@ -58,7 +59,7 @@ def _missing(files: dict[str, Path], compiler: Compiler) -> set[str]:
     wanted = set()
     for name, path in files.items():
         for other in _INCLUDE.findall(path.read_text("utf-8", "replace")):
-            beside = os.path.normpath(os.path.join(os.path.dirname(name), other))
+            beside = os.path.normpath(Path(name).parent / other)
             if other not in files and beside not in files and not any((own / other).exists() for own in compiler.own):
                 wanted.add(other)
     return {name for name in wanted if not name.startswith((".", "/"))}
@@ -67,4 +68,4 @@ def _missing(files: dict[str, Path], compiler: Compiler) -> set[str]:
 def _means_itself(each: Declaration) -> bool:
     """`#define IPPROTO_TCP IPPROTO_TCP`, beside an enumerator; and guards."""
     words = each.text.split()
-    return words[0] == "#define" and len(words) < 3 and "(" not in words[1] or words[1:2] == words[2:]
+    return (words[0] == "#define" and len(words) < 3 and "(" not in words[1]) or words[1:2] == words[2:]

@@ -36,6 +36,9 @@ def functions(work: Work) -> None:
                 message = "functions that share a body behind #if have to have the same arguments"
                 raise work.refuse(tokens[head.name], message)
             bodies[head.body] = reads
+    for i, token in enumerate(tokens):  # the kernel's macro, in whose place some write the attribute of that name
+        if token.text == "noinline" and i and tokens[i - 1].text not in ("(", ","):
+            work.replace(token.start, token.end, "__attribute__((noinline))")
     for body, reads in bodies.items():
         work.replace(tokens[body].end, tokens[body].end, reads)
 
@@ -44,9 +47,7 @@ def _called(tokens: list[Token], found: list[Head]) -> set[str]:
     """The names that are called somewhere."""
     defined = {head.name for head in found}
     return {
-        t.text
-        for i, t in enumerate(tokens[:-1])
-        if tokens[i + 1].text == "(" and t.kind == "name" and i not in defined
+        t.text for i, t in enumerate(tokens[:-1]) if tokens[i + 1].text == "(" and t.kind == "name" and i not in defined
     }
 
 
@@ -68,7 +69,9 @@ def _register_arguments(work: Work, name: str, parts: list[list[Token]], at: Tok
     The reads are volatile: a register of the context may not be read in part, nor through a pointer that was computed.
     """
     if len(parts) - 1 > _REGISTERS:
-        raise work.refuse(at, f"{name}() has {len(parts) - 1} arguments; registers have {_REGISTERS}, and no more are read")
+        raise work.refuse(
+            at, f"{name}() has {len(parts) - 1} arguments; {_REGISTERS} are in registers, no others are read"
+        )
     context = parts[0][-1].text
     found = [_named(work, part, at) for part in parts[1:]]
     if is_syscall(name) and work.facts.has_syscall_wrapper():
@@ -84,14 +87,12 @@ def is_syscall(name: str) -> bool:
 
 
 def _syscall_arguments(context: str, found: list[Parameter]) -> str:
-    reads = [f" struct pt_regs *__st_regs = (void *)__st_volatile(PT_REGS_PARM1({context}));"]
-    for number, argument in enumerate(found, 1):
-        value = f"__st_arg{number}"
-        reads.append(
-            f" unsigned long {value} = 0; bpf_probe_read_kernel(&{value}, sizeof({value}), "
-            f"(void *)&PT_REGS_PARM{number}_SYSCALL(__st_regs));{argument.variable(value)}"
-        )
-    return "".join(reads)
+    """The inner registers are plain memory of the kernel's."""
+    inner = f" struct pt_regs *__st_regs = (void *)__st_volatile(PT_REGS_PARM1({context}));"
+    return inner + "".join(
+        argument.variable(f"__st_volatile(PT_REGS_PARM{number}_SYSCALL(__st_regs))")
+        for number, argument in enumerate(found, 1)
+    )
 
 
 def _named(work: Work, part: list[Token], at: Token) -> Parameter:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,32 +17,33 @@ _INCLUDE = re.compile(
       (?P<comment>/\*.*?\*/|//(?:\\\n|[^\n])*)
     | (?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')
     | ^[ \t]*\#[ \t]*(?:include|import)(?:_next)?[ \t]*(?P<bracket>[<"])(?P<path>[^>"\n]+)[>"][^\n]*
+    | ^[ \t]*\#[ \t]*include[ \t]+(?P<macro>[A-Za-z_]\w*)[ \t]*$
     | ^[ \t]*\#[ \t]*pragma[ \t]+(?P<once>once)[^\n]*
     """,
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
 # Directories that only the kernel's headers are in; what they have, is found by name.
-_ROOMS = frozenset(
-    "linux uapi asm asm-generic net bcc crypto drm rdma scsi sound trace xen acpi media video kvm keys math-emu misc "
-    "memory mtd pcmcia ras soc target vdso generated clocksource dt-bindings block fs mm kernel security sys bpf arch "
-    "include config soundwire sched drivers virt".split()
+_ROOMS_TEXT = (
+    "linux uapi asm asm-generic net bcc crypto drm rdma scsi sound trace xen acpi media video kvm keys math-emu "
+    "misc memory mtd pcmcia ras soc target vdso generated clocksource dt-bindings block fs mm kernel security sys "
+    "bpf arch include config soundwire sched drivers virt"
 )
+_ROOMS = frozenset(_ROOMS_TEXT.split())
 # Of a C library and the compiler: their names are found likewise.
-_LIBRARY = frozenset(
+_LIBRARY_TEXT = (
     "stdint.h stddef.h stdbool.h stdarg.h string.h strings.h limits.h errno.h stdlib.h stdio.h unistd.h fcntl.h "
-    "signal.h time.h inttypes.h ctype.h endian.h assert.h math.h poll.h".split()
+    "signal.h time.h inttypes.h ctype.h endian.h assert.h math.h poll.h"
 )
+_LIBRARY = frozenset(_LIBRARY_TEXT.split())
 
 
 @dataclass
 class Gathered:
-    """`text` is the whole; `headers` are those of the kernel that it includes, `files` the user's that it was made of
-    (with what was looked for before one was found in `absent`)."""
+    """`text` is the whole; `headers` are those of the kernel that it includes, `files` the user's that it was made of."""
 
     text: str
     headers: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
-    absent: list[Path] = field(default_factory=list)
 
 
 class Gathering:
@@ -76,15 +76,20 @@ class Gathering:
         def replaced(match: re.Match[str]) -> str:
             if match["once"]:
                 return ""
-            path = match["path"]
+            path, bracket = match["path"], match["bracket"]
+            if match["macro"]:
+                defined = re.search(
+                    rf'^[ \t]*#[ \t]*define[ \t]+{match["macro"]}[ \t]+([<"])([^>"\n]+)[>"]', text, re.M
+                )
+                if defined:
+                    bracket, path = defined.groups()
             if path is None:
                 return match[0]
-            return self._included(match, path, name, directory)
+            return self._included(match, path, bracket == '"', name, directory)
 
         return _INCLUDE.sub(replaced, text)
 
-    def _included(self, match: re.Match[str], path: str, name: str, directory: Path) -> str:
-        quoted = match["bracket"] == '"'
+    def _included(self, match: re.Match[str], path: str, quoted: bool, name: str, directory: Path) -> str:
         if not path.startswith("bcc/"):
             found = self._find(path, directory, quoted)
             if found is not None:
@@ -97,22 +102,22 @@ class Gathering:
         return ""
 
     def _find(self, path: str, directory: Path, quoted: bool) -> Path | None:
-        for place in ([directory, *self._directories] if quoted else self._directories[:-1]):
+        for place in [directory, *self._directories] if quoted else self._directories[:-1]:
             candidate = Path(place, path)
             if candidate.is_file():
                 return candidate
-            self.result.absent.append(candidate)
         return None
 
     def _file(self, path: Path) -> str:
-        if path in self._once or path in self._open:
+        real = path.resolve()
+        if real in self._once or real in self._open:
             return ""
         text = path.read_text("utf-8", "replace")
         if path not in self.result.files:
             self.result.files.append(path)
         if re.search(r"^[ \t]*#[ \t]*pragma[ \t]+once\b", text, re.M):
-            self._once.add(path)
-        self._open.append(path)
+            self._once.add(real)
+        self._open.append(real)
         try:
             inner = self._expanded(text, str(path), path.parent)
         finally:
@@ -141,7 +146,7 @@ def _in_libraries(path: str) -> bool:
 
 def _headers_in(place: str) -> list[str]:
     try:
-        return [name for name in os.listdir(place) if name.endswith(".h")]
+        return [path.name for path in Path(place).iterdir() if path.suffix == ".h"]
     except OSError:
         return []
 

@@ -10,6 +10,7 @@ from stingless.compile.dialect.tables import MACROS
 _DEFINE = re.compile(r"#\s*define\s+(\w+)")
 _ASKED = re.compile(r"#\s*(?:ifn?def\s+(\w+)|(?:el)?if\b(.*))", re.S)
 _DEFINED = re.compile(r"\bdefined\s*\(?\s*(\w+)")
+_MEMBER = re.compile(r"(?:\.|->)\s*([A-Za-z_]\w*)")
 _RECORDS = ("struct", "union", "enum")
 
 
@@ -46,8 +47,13 @@ def own_names(tokens: list[Token]) -> set[str]:
             depth -= 1
             if depth <= 0:
                 depth = 0
-                if i + 1 < len(tokens) and tokens[i + 1].text not in (";", ",", "=", "[", "*") and (
-                    tokens[i + 1].kind != "name" or tokens[start].text not in (*_RECORDS, "static", "const", "typedef")
+                if (
+                    i + 1 < len(tokens)
+                    and tokens[i + 1].text not in (";", ",", "=", "[", "*")
+                    and (
+                        tokens[i + 1].kind != "name"
+                        or tokens[start].text not in (*_RECORDS, "static", "const", "typedef")
+                    )
                 ):
                     start = i + 1
         elif text == ";" and not depth:
@@ -55,6 +61,36 @@ def own_names(tokens: list[Token]) -> set[str]:
             start = i + 1
         i += 1
     return found | (defined - asked)
+
+
+def members(tokens: list[Token]) -> set[str]:
+    """The names that the text has behind a point or an arrow, but for those that its own structs have members of."""
+    used: set[str] = set()
+    own: set[str] = set()
+    for i, token in enumerate(tokens):
+        if token.kind == "name" and i and (tokens[i - 1].text == "." or _is_arrow(tokens, i - 2)):
+            used.add(token.text)
+        elif token.text in ("struct", "union"):
+            at = i + 1 + (i + 1 < len(tokens) and tokens[i + 1].kind == "name")
+            if at < len(tokens) and tokens[at].text == "{":
+                _members(tokens[at + 1 : matching(tokens, at)], own)
+        elif token.kind == "directive":
+            used.update(_MEMBER.findall(token.text))
+    return used - own
+
+
+def _is_arrow(tokens: list[Token], i: int) -> bool:
+    return i >= 0 and tokens[i].text == "-" and tokens[i + 1].text == ">"
+
+
+def _members(body: list[Token], found: set[str]) -> None:
+    start = 0
+    for i, token in enumerate(body):
+        if token.text == ";":
+            _declared(body[start:i], found)
+            start = i + 1
+        elif token.text in ("{", "}"):
+            start = i + 1
 
 
 def _record(tokens: list[Token], i: int, found: set[str]) -> None:
@@ -76,7 +112,7 @@ def _typedef(tokens: list[Token], i: int, found: set[str]) -> None:
     while at < len(tokens) and tokens[at].text != ";":
         at = matching(tokens, at) if tokens[at].text == "{" else at
         at += 1
-    _declared([t for t in tokens[i + 1 : at]], found)
+    _declared(tokens[i + 1 : at], found)
 
 
 def _declared(statement: list[Token], found: set[str]) -> None:
@@ -95,9 +131,7 @@ def _declared(statement: list[Token], found: set[str]) -> None:
         token = statement[i]
         if token.text == "=":
             break
-        if token.text == "{":
-            i = matching(statement, i)
-        elif token.text == "[":
+        if token.text in ("{", "["):
             i = matching(statement, i)
         elif token.text in ("__attribute__", "SEC", "__typeof__", "typeof") and i + 1 < len(statement):
             i = matching(statement, i + 1) if statement[i + 1].text == "(" else i

@@ -55,7 +55,9 @@ def _trampoline_arguments(work: Work, parts: list[list[Token]], at: Token) -> st
     for part in parts:
         found = parameter(part, work.text)
         if found is None:
-            raise work.refuse(part[0] if part else at, "an argument of a probe needs a name, by which the program reads it")
+            raise work.refuse(
+                part[0] if part else at, "an argument of a probe needs a name, by which the program reads it"
+            )
         value = f"ctx[{place}{after}]"
         if found.record:
             reads.append(f" {found.declaration}; __builtin_memcpy(&{found.name}, &{value}, sizeof({found.name}));")

@@ -13,6 +13,8 @@ from stingless.compile.dialect.tables import MACROS, METHODS, TABLE_KINDS
 from stingless.compile.dialect.work import Work
 from stingless.errors import CompileError
 
+_PRINTED = 3  # values of a bpf_trace_printk()
+
 
 def find_tables(work: Work) -> list[str]:
     """The names of the tables that the text itself declares."""
@@ -50,6 +52,7 @@ class _Calls:
         self._work = work
         self._tokens = tokens
         self._tables = tables
+        self._in_macro = in_macro
         self._newline = "\\\n" if in_macro else "\n"
 
     def rewrite(self) -> None:
@@ -67,7 +70,12 @@ class _Calls:
     def _print(self, i: int) -> None:
         """The dialect leaves out the format's size, which the helper of that name wants."""
         parts = arguments(self._tokens, i + 1)
-        if len(parts) < 2 or not parts[1] or parts[1][0].text != "sizeof":
+        sized = len(parts) >= 2 and bool(parts[1]) and parts[1][0].text == "sizeof"
+        if (values := len(parts) - 1 - sized) > _PRINTED and not self._in_macro:  # else clang's words are of a constant
+            raise self._work.refuse(
+                self._tokens[i], f"bpf_trace_printk() has a format and up to {_PRINTED} values, not {values}"
+            )
+        if not sized:
             self._edit(self._tokens[i].start, self._tokens[i].end, "bpf_printk")
 
     def _member_call(self, point: int) -> None:
@@ -87,7 +95,8 @@ class _Calls:
         opener = point + 2
         parts = arguments(tokens, opener)
         head = f"__st_{method}({table}"
-        where = METHODS[method]
+        self._check_arguments(tokens[point + 1], table, parts)
+        where = METHODS[method].record
         if where is not None and len(parts) > where and (bare := _without_casts(parts[where])) != parts[where]:
             head = f"__st_{method}_as({table}, {' '.join(t.text for t in bare)}"
         self._edit(tokens[first].start, tokens[opener].end, f"{head}, " if parts else head)
@@ -95,6 +104,14 @@ class _Calls:
             if any(t.text == "{" for t in part):
                 self._edit(part[0].start, part[0].start, "(")
                 self._edit(part[-1].end, part[-1].end, ")")
+
+    def _check_arguments(self, token: Token, table: str, parts: list[list[Token]]) -> None:
+        """Else clang would speak of our macro."""
+        least, most, _ = METHODS[token.text]
+        if least <= len(parts) <= (most or least) or any(t.text == "__VA_ARGS__" for part in parts for t in part):
+            return
+        wanted = f"{least} or {most} arguments" if most else f"{least} argument{'s' if least > 1 else ''}"
+        raise self._work.refuse(token, f"{table}.{token.text}() has {wanted}, not {len(parts)}")
 
     def _unknown(self, token: Token, table: str, method: str) -> CompileError:
         import difflib

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 # Macro -> index of the argument that names the table.
 MACROS: dict[str, int] = {
     "BPF_HASH": 0,
@@ -77,44 +79,53 @@ TABLE_KINDS = frozenset(
         "extern",
     }
 )
-# Method -> index of its argument that is the record that user space gets, or None.  Each is a macro `__st_METHOD` of
-# headers/bcc/table_methods.h.
-METHODS: dict[str, int | None] = {
-    "lookup": None,
-    "update": None,
-    "insert": None,
-    "delete": None,
-    "lookup_or_init": None,
-    "lookup_or_try_init": None,
-    "increment": None,
-    "atomic_increment": None,
-    "perf_submit": 1,
-    "perf_submit_skb": 2,
-    "ringbuf_output": 0,
-    "ringbuf_reserve": None,
-    "ringbuf_submit": 0,
-    "ringbuf_discard": None,
-    "ringbuf_query": None,
-    "call": None,
-    "get_stackid": None,
-    "perf_read": None,
-    "perf_counter_value": None,
-    "check_current_task": None,
-    "push": None,
-    "pop": None,
-    "peek": None,
-    "redirect_map": None,
-    "sock_map_update": None,
-    "sock_hash_update": None,
-    "msg_redirect_map": None,
-    "msg_redirect_hash": None,
-    "sk_redirect_map": None,
-    "sk_redirect_hash": None,
-    "sk_storage_get": None,
-    "sk_storage_delete": None,
-    "inode_storage_get": None,
-    "inode_storage_delete": None,
-    "task_storage_get": None,
-    "task_storage_delete": None,
-    "get_local_storage": None,
+
+
+class Method(NamedTuple):
+    """It has `least` arguments, or up to `most`; `record` is the index of the one that user space gets."""
+
+    least: int
+    most: int = 0
+    record: int | None = None
+
+
+# Each is a macro `__st_METHOD` of headers/bcc/table_methods.h.
+METHODS: dict[str, Method] = {
+    "lookup": Method(1),
+    "update": Method(2),
+    "insert": Method(2),
+    "delete": Method(1),
+    "lookup_or_init": Method(2),
+    "lookup_or_try_init": Method(2),
+    "increment": Method(1, most=2),
+    "atomic_increment": Method(1, most=2),
+    "perf_submit": Method(3, record=1),
+    "perf_submit_skb": Method(4, record=2),
+    "ringbuf_output": Method(3, record=0),
+    "ringbuf_reserve": Method(1),
+    "ringbuf_submit": Method(2, record=0),
+    "ringbuf_discard": Method(2),
+    "ringbuf_query": Method(1),
+    "call": Method(2),
+    "get_stackid": Method(2),
+    "perf_read": Method(1),
+    "perf_counter_value": Method(3),
+    "check_current_task": Method(1),
+    "push": Method(2),
+    "pop": Method(1),
+    "peek": Method(1),
+    "redirect_map": Method(2),
+    "sock_map_update": Method(3),
+    "sock_hash_update": Method(3),
+    "msg_redirect_map": Method(3),
+    "msg_redirect_hash": Method(3),
+    "sk_redirect_map": Method(3),
+    "sk_redirect_hash": Method(3),
+    "sk_storage_get": Method(3),
+    "sk_storage_delete": Method(1),
+    "inode_storage_get": Method(3),
+    "inode_storage_delete": Method(1),
+    "task_storage_get": Method(3),
+    "task_storage_delete": Method(1),
+    "get_local_storage": Method(1),
 }

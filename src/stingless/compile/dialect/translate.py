@@ -18,7 +18,7 @@ from stingless.compile.dialect.facts import Facts
 from stingless.compile.dialect.functions import functions
 from stingless.compile.dialect.gather import Gathered, Gathering, split_flags
 from stingless.compile.dialect.lexer import Token, tokenize
-from stingless.compile.dialect.own_names import own_names
+from stingless.compile.dialect.own_names import members, own_names
 from stingless.compile.dialect.packets import packets
 from stingless.compile.dialect.prelude import Prelude
 from stingless.compile.dialect.table_calls import find_tables, methods
@@ -36,8 +36,9 @@ _NOT_CODE = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.S)
 
 @dataclass(frozen=True)
 class Translation:
-    """`functions` are the programs in order, `tables` the tables, `headers` the kernel's headers that the text includes,
-    `files` the user's own; `absent` are structs of tracepoints that the kernel does not have; `flags` are the cflags that clang is still to be given."""
+    """`functions` are the programs in order, `tables` the tables, `headers` the kernel's headers that the text
+    includes, `files` the user's own; `absent` are structs of tracepoints that the kernel does not have; `flags` are the
+    cflags that clang is still to be given."""
 
     body: str
     prelude: Prelude
@@ -61,14 +62,14 @@ class Translation:
         return self.prelude.text() + self.body
 
     def with_names(self, names: Iterable[str]) -> bool:
-        """Declare these too in `text`, which clang did not find.  False when the kernel has nothing more of the kind."""
+        """Declare these too in `text`, which clang did not find.  False when the kernel has no more of them."""
         return self.prelude.add(names)
 
 
 def translate(text: str, facts: Facts, name: str = "main.c", cflags: Sequence[str] = ()) -> Translation:
     """Translate the dialect, for the kernel `facts`.
 
-    Raises `CompileError` for a header that is missing, an unknown table method, or a probe that has not the form of one.
+    Raises `CompileError` for a header that is missing, an unknown table method, or a probe that is not formed as one.
     """
     flags = split_flags(cflags)
     gathered = Gathering(name, flags.directories).gather(text, flags.included)
@@ -83,7 +84,7 @@ def translate(text: str, facts: Facts, name: str = "main.c", cflags: Sequence[st
     tags.update(f"struct {name}" for name in work.functions)
     records, absent = tracepoint_records(facts, tags - own)
     _of_text(records, words, tags)
-    prelude = Prelude(facts, words, tags, own, gathered.headers, flags.macros)
+    prelude = Prelude(facts, words, tags, own, members(work.tokens), gathered.headers, flags.macros)
     body = f'{headers}{records}#line 1 "{name}"\n{work.edited()}'
     if not any(t.text in ("license", "_license") for t in work.tokens):
         body += f'\nchar __st_license[] SEC("license") = "{_license(work)}";\n'

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from stingless.compile.ir.bit_fields import BitField
-from stingless.compile.ir.tokens import split, tokens_of
+from stingless.compile.ir.tokens import IrError, split, tokens_of
 
 _TRANSPARENT = frozenset(("DW_TAG_typedef", "DW_TAG_const_type", "DW_TAG_volatile_type", "DW_TAG_restrict_type"))
 _RECORDS = frozenset(("DW_TAG_structure_type", "DW_TAG_union_type"))
+_WORDS = (1, 2, 4, 8)  # sizes of integers, in bytes
+_DEEPEST = 64
 
 
 class DebugInfo:
@@ -60,6 +62,8 @@ class DebugInfo:
         starts = [self._number(m, "offset") for m in members]
         declared = self._number(self._plain(self._node(member).get("baseType", "")), "size") // 8
         offset, size = self._number(member, "offset"), self._number(member, "size")
+        if declared not in _WORDS or not size:
+            raise IrError(f"a bit-field of {size} bits of {declared} bytes: {symbol}")
         return BitField(start, offset, size, declared, tuple(bit // 8 for bit in starts if bit % 8 == 0))
 
     def sibling(self, symbol: str, kind: int, value: int) -> tuple[str, str]:
@@ -73,7 +77,10 @@ class DebugInfo:
         return "DIFlagBitField" in self._node(member).get("flags", "")
 
     def _number(self, node: str, key: str) -> int:
-        return int(self._node(node).get(key, "0"))
+        text = self._node(node).get(key, "0")
+        if not text.isdigit():
+            raise IrError(f"the {key} of {node} is no number: {text}")
+        return int(text)
 
     def _walked(self, symbol: str) -> tuple[str, str, str, int]:
         """Where the path of `symbol` leads to: the type; the struct and the member in it ("" for an array's element);
@@ -103,9 +110,11 @@ class DebugInfo:
         return node, record, member, start
 
     def _plain(self, node: str) -> str:
-        while self._tag(node) in _TRANSPARENT:
+        for _ in range(_DEEPEST):
+            if self._tag(node) not in _TRANSPARENT:
+                return node
             node = self._node(node).get("baseType", "")
-        return node
+        raise IrError(f"the type {node} is made of itself")
 
     def _tag(self, node: str) -> str:
         return self._node(node).get("tag", "")

@@ -15,7 +15,10 @@ class Layout:
 
     def size(self, type: str) -> int:
         """In bytes, as many as a load of the type reads.  Raises `IrError` for a type without a size."""
-        return self._size(tokens_of(type))[0]
+        try:
+            return self._size(tokens_of(type))[0]
+        except (RecursionError, ValueError) as error:
+            raise IrError(f"the size of the type {type[:120]} is not known: {error}") from None
 
     def _size(self, tokens: list[str]) -> tuple[int, int]:
         """Size and alignment."""
@@ -42,4 +45,4 @@ class Layout:
                 at = -(-at // align) * align + size
                 most = max(most, align)
             return -(-at // most) * most, most
-        raise IrError(f"the size of this type is not known: {' '.join(tokens)[:120]}")
+        raise IrError(f"{' '.join(tokens)[:120]} has none")

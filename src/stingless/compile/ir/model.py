@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stingless.compile.ir.tokens import IrError
+
 _LOCATION = ", !dbg "
 
 
@@ -87,6 +89,12 @@ class Call(Instruction):
     helper: int | None
     arguments: list[tuple[str, str]]
     constraints: str = ""  # of inline assembly
+
+    def argument(self, number: int) -> str:
+        """The value of one.  Raises `IrError` when there are fewer."""
+        if number >= len(self.arguments):
+            raise IrError(f"a call with too few arguments: {self.text.strip()[:120]}")
+        return self.arguments[number][1]
 
 
 @dataclass(slots=True)

@@ -213,6 +213,8 @@ class Provenance:
         if arithmetic.opcode not in ("add", "sub", "and", "or"):
             return OTHER
         pointers = [p for p in (left, right) if p.kind not in (Kind.OTHER, Kind.NULL, Kind.OFFSET)]
+        if arithmetic.opcode == "add" and left.kind is right.kind is Kind.PACKET:
+            return moved(left, None)  # one of them is a number from the context
         if len(pointers) != 1 or (arithmetic.opcode == "sub" and pointers[0] is right):
             return OTHER  # numbers; the distance of two pointers
         if arithmetic.opcode == "add":
@@ -235,12 +237,12 @@ class Provenance:
             kind = RETURNS.get(call.helper)
             return Place(kind, offset=START) if kind else OTHER
         if call.function.startswith(_PASSTHROUGH):
-            return self._place(places, values[1 if call.function.startswith(_PASSTHROUGH[0]) else 0])
+            return self._place(places, call.argument(1 if call.function.startswith(_PASSTHROUGH[0]) else 0))
         if call.function.startswith(_FIELD):
-            place = self._place(places, values[0])
+            place = self._place(places, call.argument(0))
             return self._through(function, place, call.type) if place else None
         if call.function.startswith(COPIES):
-            self._store(function, _anywhere(self._place(places, values[0])), OTHER)
+            self._store(function, _anywhere(self._place(places, call.argument(0))), OTHER)
             return None
         if call.function.startswith(_NO_POINTERS):
             return None
@@ -262,6 +264,9 @@ class Provenance:
         """A function that was not inlined: its parameters are what its callers give."""
         callee = self._functions[call.function]
         inside = self._places[callee.name]
+        if self.contexts[function.name] is Context.NETWORK is not self.contexts[callee.name]:
+            self.contexts[callee.name] = Context.NETWORK  # it is part of that program
+            self._changed = True
         self._written(function, places, [value for _, value in call.arguments])
         for parameter, (_, value) in zip(callee.parameters, call.arguments, strict=False):
             given = self._place(places, value)

@@ -16,6 +16,7 @@ from stingless.compile.ir.parser import parse
 from stingless.compile.ir.places import Kind, Place
 from stingless.compile.ir.provenance import COPIES, Provenance, provenance
 
+_COMPARISONS = ("@memcmp", "@bcmp")
 _NAME = "%st."  # what is added has names: a numbered value would shift the numbers behind it
 _SLOT = f"{_NAME}read"
 _UNKNOWN = (Kind.OTHER, Kind.NULL, Kind.OFFSET)
@@ -55,7 +56,7 @@ class _Rewriting:
         # two are at different ones; programs on packets may only call 113.
         network = found.contexts[function.name] is Context.NETWORK
         self._helper = PROBE_READ_KERNEL if network else PROBE_READ
-        self._slot = 0  # bytes
+        self._slots: dict[str, int] = {}  # variables on the stack, in bytes
         self._names = 0
 
     def run(self) -> None:
@@ -68,9 +69,10 @@ class _Rewriting:
                     body[at] = self._store(instruction)
                 case Call(function=name) if name.startswith(COPIES):
                     body[at] = self._copy(instruction)
-        if self._slot:
-            entry = 1 if body and _is_label(body[0]) else 0
-            body.insert(entry, f"  {_SLOT} = alloca [{self._slot} x i8], align 8")
+                case Call(function=name) if name in _COMPARISONS:
+                    body[at] = self._comparison(instruction)
+        entry = 1 if body and _is_label(body[0]) else 0
+        body[entry:entry] = [f"  {name} = alloca [{size} x i8], align 8" for name, size in self._slots.items()]
 
     def _load(self, load: Load) -> Load | str:
         place = self._found.of(self._function, load.pointer)
@@ -78,7 +80,7 @@ class _Rewriting:
         field = self._bit_field(place)
         if self._must_probe(place) or (field and place.kind is Kind.BTF):
             size = self._layout.size(load.type)
-            self._slot = max(self._slot, size, 8 if field else 0)
+            self._need(_SLOT, 8 if field else size)
             if field:
                 return self._bits(load, field, place, debug)
             read = self._read(_SLOT, ("i32", str(size)), load.pointer, debug)
@@ -97,11 +99,30 @@ class _Rewriting:
         return self._corrected(store, distance) if distance else store
 
     def _copy(self, call: Call) -> Call | str:
-        (_, to), (_, source), size, *_ = call.arguments
+        to, source, length = (call.argument(number) for number in range(3))
+        size = (call.arguments[2][0], length)
         place, target = self._found.of(self._function, source), self._found.of(self._function, to)
         if not self._must_probe(place) or target.kind in _NOT_WRITABLE:
             return call
         return self._read(to, size, source, call.location())
+
+    def _comparison(self, call: Call) -> Call | str:
+        """memcmp(): its own loads are the code generator's."""
+        kind, length = call.arguments[2] if len(call.arguments) == 3 else ("", "")
+        values = [call.argument(0), call.argument(1)]
+        lines = []
+        for number, value in enumerate(values):
+            if self._must_probe(self._found.of(self._function, value)) and length.isdigit():
+                values[number] = f"{_NAME}compared.{number}"
+                self._need(values[number], int(length))
+                lines.append(self._read(values[number], (kind, length), value, call.location()))
+        if not lines:
+            return call
+        result = f"  {call.name} = call {call.type} {call.function}"
+        return "\n".join([*lines, f"{result}(ptr {values[0]}, ptr {values[1]}, {kind} {length}){call.location()}"])
+
+    def _need(self, slot: str, size: int) -> None:
+        self._slots[slot] = max(self._slots.get(slot, 0), size)
 
     def _must_probe(self, place: Place) -> bool:
         if place.kind is Kind.CONTEXT and self._found.context(self._function, place) in _NOT_THERE:

@@ -17,41 +17,40 @@
 	} name SEC(".maps")
 #define __st_roundup_pow_of_two(n) ((n) <= 1 ? 1 : 1U << (32 - __builtin_clz((n) - 1)))
 
-/* The kinds that BPF_TABLE() names: "hash"; "hash:/sys/fs/bpf/path" is pinned, "array_of_maps$inner" has a template. */
-#define __st_is(kind, name)                                   \
-	(!__builtin_strncmp(kind, name, sizeof(name) - 1) &&  \
-	 ((kind)[sizeof(name) - 1] == 0 || (kind)[sizeof(name) - 1] == ':' || (kind)[sizeof(name) - 1] == '$'))
-#define __st_kind(kind, key_type)                                                                                \
-	(__st_is(kind, "hash")                    ? BPF_MAP_TYPE_HASH                                             \
-	 : __st_is(kind, "array")                 ? BPF_MAP_TYPE_ARRAY                                            \
-	 : __st_is(kind, "percpu_hash")           ? BPF_MAP_TYPE_PERCPU_HASH                                      \
-	 : __st_is(kind, "percpu_array")          ? BPF_MAP_TYPE_PERCPU_ARRAY                                     \
-	 : __st_is(kind, "lru_hash")              ? BPF_MAP_TYPE_LRU_HASH                                         \
-	 : __st_is(kind, "lru_percpu_hash")       ? BPF_MAP_TYPE_LRU_PERCPU_HASH                                  \
-	 : __st_is(kind, "lpm_trie")              ? BPF_MAP_TYPE_LPM_TRIE                                         \
-	 : __st_is(kind, "histogram")             ? __st_histogram_kind(key_type)                                 \
-	 : __st_is(kind, "prog")                  ? BPF_MAP_TYPE_PROG_ARRAY                                       \
-	 : __st_is(kind, "perf_output")           ? BPF_MAP_TYPE_PERF_EVENT_ARRAY                                 \
-	 : __st_is(kind, "perf_array")            ? BPF_MAP_TYPE_PERF_EVENT_ARRAY                                 \
-	 : __st_is(kind, "ringbuf")               ? BPF_MAP_TYPE_RINGBUF                                          \
-	 : __st_is(kind, "queue")                 ? BPF_MAP_TYPE_QUEUE                                            \
-	 : __st_is(kind, "stack")                 ? BPF_MAP_TYPE_STACK                                            \
-	 : __st_is(kind, "cgroup_array")          ? BPF_MAP_TYPE_CGROUP_ARRAY                                     \
-	 : __st_is(kind, "stacktrace")            ? BPF_MAP_TYPE_STACK_TRACE                                      \
-	 : __st_is(kind, "devmap")                ? BPF_MAP_TYPE_DEVMAP                                           \
-	 : __st_is(kind, "cpumap")                ? BPF_MAP_TYPE_CPUMAP                                           \
-	 : __st_is(kind, "xskmap")                ? BPF_MAP_TYPE_XSKMAP                                           \
-	 : __st_is(kind, "hash_of_maps")          ? BPF_MAP_TYPE_HASH_OF_MAPS                                     \
-	 : __st_is(kind, "array_of_maps")         ? BPF_MAP_TYPE_ARRAY_OF_MAPS                                    \
-	 : __st_is(kind, "sk_storage")            ? BPF_MAP_TYPE_SK_STORAGE                                       \
-	 : __st_is(kind, "inode_storage")         ? BPF_MAP_TYPE_INODE_STORAGE                                    \
-	 : __st_is(kind, "task_storage")          ? BPF_MAP_TYPE_TASK_STORAGE                                     \
-	 : __st_is(kind, "sockmap")               ? BPF_MAP_TYPE_SOCKMAP                                          \
-	 : __st_is(kind, "sockhash")              ? BPF_MAP_TYPE_SOCKHASH                                         \
-	 : __st_is(kind, "cgroup_storage")        ? BPF_MAP_TYPE_CGROUP_STORAGE                                   \
-	 : __st_is(kind, "percpu_cgroup_storage") ? BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE                            \
-	 : __st_is(kind, "extern")                ? BPF_MAP_TYPE_HASH /* in place of what another BPF object has */ \
-						  : BPF_MAP_TYPE_UNSPEC)
+/* The kinds that BPF_TABLE() names: "hash"; "hash:/sys/fs/bpf/path" is pinned, "array_of_maps$inner" has a template.
+ * So the beginning counts, and longer names come first.  "extern" stands for what another BPF object has. */
+#define __st_is(kind, name) (!__builtin_strncmp(kind, name, sizeof(name) - 1))
+#define __st_kind(kind, key_type) \
+	(__st_is(kind, "hash_of_maps")             ? BPF_MAP_TYPE_HASH_OF_MAPS \
+	 : __st_is(kind, "array_of_maps")          ? BPF_MAP_TYPE_ARRAY_OF_MAPS \
+	 : __st_is(kind, "stacktrace")             ? BPF_MAP_TYPE_STACK_TRACE \
+	 : __st_is(kind, "hash")                   ? BPF_MAP_TYPE_HASH \
+	 : __st_is(kind, "array")                  ? BPF_MAP_TYPE_ARRAY \
+	 : __st_is(kind, "percpu_hash")            ? BPF_MAP_TYPE_PERCPU_HASH \
+	 : __st_is(kind, "percpu_array")           ? BPF_MAP_TYPE_PERCPU_ARRAY \
+	 : __st_is(kind, "lru_hash")               ? BPF_MAP_TYPE_LRU_HASH \
+	 : __st_is(kind, "lru_percpu_hash")        ? BPF_MAP_TYPE_LRU_PERCPU_HASH \
+	 : __st_is(kind, "lpm_trie")               ? BPF_MAP_TYPE_LPM_TRIE \
+	 : __st_is(kind, "histogram")              ? __st_histogram_kind(key_type) \
+	 : __st_is(kind, "prog")                   ? BPF_MAP_TYPE_PROG_ARRAY \
+	 : __st_is(kind, "perf_output")            ? BPF_MAP_TYPE_PERF_EVENT_ARRAY \
+	 : __st_is(kind, "perf_array")             ? BPF_MAP_TYPE_PERF_EVENT_ARRAY \
+	 : __st_is(kind, "ringbuf")                ? BPF_MAP_TYPE_RINGBUF \
+	 : __st_is(kind, "queue")                  ? BPF_MAP_TYPE_QUEUE \
+	 : __st_is(kind, "stack")                  ? BPF_MAP_TYPE_STACK \
+	 : __st_is(kind, "cgroup_array")           ? BPF_MAP_TYPE_CGROUP_ARRAY \
+	 : __st_is(kind, "devmap")                 ? BPF_MAP_TYPE_DEVMAP \
+	 : __st_is(kind, "cpumap")                 ? BPF_MAP_TYPE_CPUMAP \
+	 : __st_is(kind, "xskmap")                 ? BPF_MAP_TYPE_XSKMAP \
+	 : __st_is(kind, "sk_storage")             ? BPF_MAP_TYPE_SK_STORAGE \
+	 : __st_is(kind, "inode_storage")          ? BPF_MAP_TYPE_INODE_STORAGE \
+	 : __st_is(kind, "task_storage")           ? BPF_MAP_TYPE_TASK_STORAGE \
+	 : __st_is(kind, "sockmap")                ? BPF_MAP_TYPE_SOCKMAP \
+	 : __st_is(kind, "sockhash")               ? BPF_MAP_TYPE_SOCKHASH \
+	 : __st_is(kind, "cgroup_storage")         ? BPF_MAP_TYPE_CGROUP_STORAGE \
+	 : __st_is(kind, "percpu_cgroup_storage")  ? BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE \
+	 : __st_is(kind, "extern")                 ? BPF_MAP_TYPE_HASH \
+	 : BPF_MAP_TYPE_UNSPEC)
 #define __st_histogram_kind(key_type) \
 	(__builtin_types_compatible_p(__typeof__(key_type), int) ? BPF_MAP_TYPE_ARRAY : BPF_MAP_TYPE_HASH)
 

@@ -112,7 +112,14 @@ static inline size_t iov_iter_count(const struct iov_iter *iter)
 {
 	return iter->count;
 }
+#if __st_has(struct iov_iter, data_source)
 static inline unsigned char iov_iter_rw(const struct iov_iter *iter)
 {
 	return iter->data_source ? WRITE : READ;
 }
+#else
+static inline unsigned char iov_iter_rw(const struct iov_iter *iter)
+{
+	return iter->type & 1 ? WRITE : READ;
+}
+#endif

@@ -20,7 +20,6 @@
 #define ____cacheline_aligned __attribute__((aligned(64)))
 #define ____cacheline_aligned_in_smp __attribute__((aligned(64)))
 #define __noinline __attribute__((noinline))
-#define noinline __attribute__((noinline))
 #define asmlinkage
 #define fallthrough __attribute__((fallthrough))
 #define unreachable() __builtin_unreachable()
@@ -92,9 +91,12 @@
 #define upper_32_bits(n) ((u32)((u64)(n) >> 32))
 #define lower_32_bits(n) ((u32)(n))
 #define IS_ERR_VALUE(x) ((unsigned long)(void *)(x) >= (unsigned long)-MAX_ERRNO)
-#define IS_ENABLED(option) __st_is_set(option)
+#define IS_ENABLED(option) (IS_BUILTIN(option) || IS_MODULE(option))
+#define IS_REACHABLE(option) IS_ENABLED(option)
+#define IS_BUILTIN(option) __st_is_set(option)
+#define IS_MODULE(option) __st_is_set(option##_MODULE)
 #define __st_is_set(value) __st_is_set_(__st_set_##value)
-#define __st_is_set_(one_or_junk) __st_second(one_or_junk 1, 0)
+#define __st_is_set_(one_or_junk) __st_second(one_or_junk 1, 0, __st_set_1)
 #define __st_second(ignored, value, ...) value
 #define __st_set_1 0,
 #define u64_to_user_ptr(x) ((void *)(unsigned long)(x))
