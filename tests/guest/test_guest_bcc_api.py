@@ -90,11 +90,11 @@ def test_many_by_regular_expression(b: BPF, ret: bool) -> None:
     assert num_open_probes() == 0
 
 
-def test_hundreds_by_regular_expression(b: BPF) -> None:
-    """In one link where the kernel has those (5.18), and each can leave it."""
-    b.attach_kprobe(event_re="^vfs_.*", fn_name="f")
+def test_a_link_of_many(b: BPF) -> None:
+    """One link where the kernel has those (5.18), and each can leave it.  Few: elsewhere, to detach one takes long."""
+    b.attach_kprobe(event_re="^vfs_(un|o|mk|r).*", fn_name="f")
     open_now = b.num_open_kprobes()
-    assert open_now > 30
+    assert open_now > 8
     assert num_open_probes() == open_now
     before = counts(b)[0]
     unlink_in_tmpfs()
@@ -114,7 +114,7 @@ def test_instruction_pointer_is_a_kprobes(b: BPF) -> None:
     """A program that looks at it gets a probe a function, since one link of many has another."""
     assert not many.same_with_many(b.spec.programs["ip"])
     assert many.same_with_many(b.spec.programs["f"])
-    b.attach_kprobe(event_re="^vfs_(un|sym)?link$|^vfs_(mk|rm)dir$|^vfs_mknod$|^vfs_rename$|^vfs_get.*", fn_name="ip")
+    b.attach_kprobe(event_re="^vfs_(un|sym)?link$|^vfs_(mk|rm)dir$|^vfs_mknod$|^vfs_rename$|^vfs_getx.*", fn_name="ip")
     unlink_in_tmpfs()
     assert BPF.ksym(b["place"][0].value) == b"vfs_unlink"
 

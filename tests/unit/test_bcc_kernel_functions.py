@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from stingless.bcc.kernel_functions import functions
 
-BEFORE = b"ffffffff81000000 T first\nffffffff81000010 t first\nffffffff81000020 D data\nffffffff81000030 W weak\n"
-NEVER = b"ffffffff81000040 t first.cold\nffffffff81000050 t x.cold.7\nffffffff81000060 t perf_event\nffffffff81000070 T __SCT__x\n"
-INIT = b"ffffffff82000000 T __init_begin\nffffffff82000010 t gone\n%sffffffff83000000 t later\nffffffffc0000000 t of_module\t[m]\n"
+BEFORE = b"""\
+ffffffff81000000 T first
+ffffffff81000010 t first
+ffffffff81000020 D data
+ffffffff81000030 W weak
+"""
+NEVER = b"""\
+ffffffff81000040 t first.cold
+ffffffff81000050 t x.cold.7
+ffffffff81000060 t perf_event
+ffffffff81000070 T __SCT__x
+"""
+INIT = b"""\
+ffffffff82000000 T __init_begin
+ffffffff82000010 t gone
+%sffffffff83000000 t later
+ffffffffc0000000 t of_module\t[m]
+"""
 END = b"ffffffff82000020 T __init_end\n"
 
 

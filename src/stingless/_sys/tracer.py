@@ -115,8 +115,8 @@ class Tracer:
         cookie: int = 0,
         counter: int = 0,
     ) -> int:
-        """Attach the `struct st_prog` at address `program`; `file` is (device, inode, offset), `counter` the offset of a
-        semaphore in it.  The link's number."""
+        """Attach the `struct st_prog` at address `program`; `file` is (device, inode, offset), `counter` the offset of
+        a semaphore in it.  The link's number."""
         what = _Attach(program, kind, number, pid, cpu, period, *file, path, (c_uint8 * 16)(*code), cookie, counter)
         link = int(self._library.st_tracer_attach(self._address, byref(what)))
         if link < 0:

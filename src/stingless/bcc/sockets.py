@@ -38,9 +38,15 @@ class Sockets(Attaching):
 
     @staticmethod
     def remove_xdp(dev: Name, flags: int = 0) -> None:
-        """Take away what `attach_xdp()` of this process put there; nothing when there is none."""
+        """Take away what `attach_xdp()` of this process put there; nothing when there is none.  Raises
+        `UnknownNameError`."""
         device = text_of(dev)
-        for owner in _holders(device):
+        holders = _holders(device)
+        if not holders:
+            from stingless.linux.xdp import interface_index
+
+            interface_index(device)
+        for owner in holders:
             owner._detach("xdp", device)
 
     @staticmethod

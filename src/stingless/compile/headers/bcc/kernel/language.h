@@ -94,7 +94,7 @@
 #define IS_ENABLED(option) (IS_BUILTIN(option) || IS_MODULE(option))
 #define IS_REACHABLE(option) IS_ENABLED(option)
 #define IS_BUILTIN(option) __st_is_set(option)
-#define IS_MODULE(option) __st_is_set(option##_MODULE)
+#define IS_MODULE(option) IS_BUILTIN(option##_MODULE)
 #define __st_is_set(value) __st_is_set_(__st_set_##value)
 #define __st_is_set_(one_or_junk) __st_second(one_or_junk 1, 0, __st_set_1)
 #define __st_second(ignored, value, ...) value
