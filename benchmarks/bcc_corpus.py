@@ -52,6 +52,11 @@ ARGUMENTS: dict[str, list[str]] = {
     "netqtop.py": ["-n lo", "-n lo -t"],
     "lbr.py": [""],
     "nodejs_http_server.py": ["1"],
+    "mallocstacks.py": ["1"],
+    "strlen_snoop.py": ["1"],
+    "lat_avg.py": ["-p 1 -i 5 -c 3 -f x"],
+    "lat_dist.py": ["-p 1 -i 5"],
+    "latency.py": ["-p 1"],
     "mysqld_query.py": ["1"],
     "dns_matching.py": ["-d example.com"],
     "virtiostat.py": ["", "-T", "-D", "-d virtio_blk", "-n virtio0"],
@@ -94,6 +99,8 @@ def argument_lists(script: Path) -> list[list[str]]:
         if any(word in ("-h", "--help") for word in found):
             continue
         found = ["/sys/fs/bpf/mappath" if word == "mappath" else word for word in found]
+        if (found and found[0][:1].isupper()) or "$(" in words:
+            continue  # a sentence about the tool; a shell's work
         form = re.sub(r"\d+", "0", " ".join(found))
         if form not in (re.sub(r"\d+", "0", " ".join(known)) for known in lists) and not any(
             word.startswith(("[", "{", "-->")) for word in found
@@ -136,12 +143,12 @@ def record(script: Path, answers: str, arguments: list[str]) -> tuple[list[dict[
         return [json.loads(line) for line in lines], (done.stderr.strip() or done.stdout.strip())[-2000:]
 
 
-def capture(bcc: Path, out: Path, only: str = "", jobs: int = 2) -> None:
+def capture(bcc: Path, out: Path, only: str = "", groups: str = "", jobs: int = 2) -> None:
     """Record all scripts, and print how many distinct programs each group has."""
     tasks = [
         (group, script, answers, arguments)
         for group, script in scripts(bcc)
-        if only in script.name
+        if only in script.name and group in (groups or group)
         for number, arguments in enumerate(argument_lists(script))
         for answers in questions(script, first=number == 0)
     ]
@@ -177,8 +184,9 @@ def main() -> None:
     parser.add_argument("bcc", type=Path, help="a directory with bcc's sources")
     parser.add_argument("out", type=Path, help="where the programs go")
     parser.add_argument("--only", default="", help="only scripts with this in their name")
+    parser.add_argument("--groups", default="", help="of tests, examples and tools (default: all)")
     options = parser.parse_args()
-    capture(options.bcc, options.out, options.only)
+    capture(options.bcc, options.out, options.only, options.groups)
 
 
 if __name__ == "__main__":

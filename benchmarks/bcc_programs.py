@@ -137,7 +137,7 @@ def _compile_and_load(record: dict[str, Any], outcome: Outcome, load: bool) -> N
 
     module = Module(0, None)
     name = record["src_file"] or "main.c"
-    source = record["text"]
+    source = record["text"].replace("/sys/fs/bpf/", f"/sys/fs/bpf/{outcome.name}/")
     if record["usdt_probes"]:
         source = (
             f'#include <uapi/linux/ptrace.h>\n{argument_readers(record["usdt_probes"])}\n#line 1 "{name}"\n{source}'

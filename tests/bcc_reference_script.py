@@ -85,7 +85,6 @@ TRACEPOINT_PROBE(raw_syscalls, sys_enter) {
 RAW_TRACEPOINT_PROBE(sys_enter) {
     if (ctx->args[1] == GETPGID)
         entered.increment(1000);
-    return 0;
 }
 '''
 import stingless.syscalls
@@ -100,7 +99,8 @@ b.attach_tracepoint("raw_syscalls:sys_enter", "enter")
 seen = {"perf": [], "ring": [], "tracepoints": [], "sizes": [], "open": (b.num_open_kprobes(), b.num_open_uprobes())}
 def fields(event):
     d = {name: getattr(event, name) for name in ("ids", "users", "ts", "random", "whole", "cut", "filled")}
-    d.update({name: getattr(event, name).decode() for name in ("comm", "text", "start", "first")}, logs=list(event.logs))
+    d.update({name: getattr(event, name).decode() for name in ("comm", "text", "start", "first")})
+    d["logs"] = list(event.logs)
     return d
 def on_perf(cpu, data, size):
     seen["perf"].append(fields(b["perf"].event(data)))
@@ -108,7 +108,9 @@ def on_perf(cpu, data, size):
 def on_ring(ctx, data, size):
     seen["ring"].append(b["ring"].event(data).ids)
 b["perf"].open_perf_buffer(on_perf, page_cnt=16)
-b["tracepoints"].open_perf_buffer(lambda cpu, data, size: seen["tracepoints"].append(ct.cast(data, ct.POINTER(ct.c_uint))[0]))
+def on_tracepoint(cpu, data, size):
+    seen["tracepoints"].append(ct.cast(data, ct.POINTER(ct.c_uint)).contents.value)
+b["tracepoints"].open_perf_buffer(on_tracepoint)
 b["ring"].open_ring_buffer(on_ring)
 seen["before"] = time.monotonic_ns()
 try:

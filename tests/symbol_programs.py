@@ -52,7 +52,8 @@ def build(source: str, out: Path, *flags: str, compiler: str = "gcc") -> Path:
     """Skips the test where there is no compiler."""
     language = "c++" if compiler == "g++" else "c"
     try:
-        command = [compiler, "-w", "-O1", "-fno-omit-frame-pointer", "-x", language, "-", "-x", "none", *flags, "-o", out]
+        command = [compiler, "-w", "-O1", "-fno-omit-frame-pointer", "-x", language, "-", "-x", "none"]
+        command += [*flags, "-o", str(out)]
         subprocess.run(command, input=source.encode(), check=True)
     except FileNotFoundError:
         pytest.skip(f"no {compiler}")

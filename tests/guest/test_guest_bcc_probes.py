@@ -143,6 +143,44 @@ def test_a_trampoline_with_arguments_on_the_stack() -> None:
     assert numbers_of(text, send)[:4] == [13, 8, 4321, socket.MSG_DONTWAIT]
 
 
+def test_headers_of_a_packet_and_its_socket() -> None:
+    text = """
+    int kprobe__tcp_v4_rcv(struct pt_regs *ctx, struct sk_buff *skb) {
+        struct tcphdr *tcp = tcp_hdr(skb);
+        struct iphdr *ip = ip_hdr(skb);
+        struct seen_t *s = here();
+        if (!s || tcp->dest != htons(PORT) || !tcp->syn)
+            return 0;
+        s->numbers[0] = ip->protocol == IPPROTO_TCP;
+        s->numbers[1] = ip->ihl;
+        s->numbers[2] = ntohl(ip->daddr) == INADDR_LOOPBACK;
+        s->numbers[3] = tcp_hdrlen(skb);
+        s->numbers[4] = tcp->ack;
+        s->numbers[5] = skb->dev->ifindex;
+        return 0;
+    }
+    int kprobe__tcp_set_state(struct pt_regs *ctx, struct sock *sk, int state) {
+        struct seen_t *s = here();
+        if (!ME || !s || sk->sk_dport != htons(PORT))
+            return 0;
+        if (state == TCP_SYN_SENT)
+            s->numbers[6] = sk->sk_family;
+        s->numbers[7] = inet_sk(sk)->inet_dport == htons(PORT);
+        s->numbers[8] = tcp_sk(sk)->inet_conn.icsk_inet.sk.sk_state == sk->__sk_common.skc_state;
+        return 0;
+    }
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        found = numbers_of(
+            text.replace("PORT", str(port)), lambda: socket.create_connection(("127.0.0.1", port)).close()
+        )
+        server.accept()[0].close()
+    assert found[:3] == [1, 5, 1]
+    assert found[3] >= 20
+    assert found[4:9] == [0, socket.if_nametoindex("lo"), socket.AF_INET, 1, 1]
+
+
 def test_an_lsm_hook_denies_one_file_to_this_process(tmp_path: Path) -> None:
     path = nine_bytes(tmp_path)
     text = f"""

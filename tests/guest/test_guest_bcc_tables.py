@@ -1,4 +1,4 @@
-"""Storage of inodes in bcc's dialect: an LSM program counts, in the file's inode, how often this process asked for it."""
+"""Storage of inodes in bcc's dialect: an LSM program counts, in a file's inode, how often this process asked for it."""
 
 from __future__ import annotations
 

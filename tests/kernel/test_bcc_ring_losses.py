@@ -32,7 +32,7 @@ def test_losses_are_told(make: Callable[[], Kernel], capsys: pytest.CaptureFixtu
         seen: list[int] = []
         lost: list[int] = []
         events = bpf["events"]
-        events.open_ring_buffer(lambda _cpu, _data, size: seen.append(size), lost_cb=lost.append)  # type: ignore[attr-defined]
+        events.open_ring_buffer(lambda _cpu, _data, size: seen.append(size), lost_cb=lost.append)
         refused = [fill.run(bytes(64)).retval for _ in range(100)].count(1)
         bpf.ring_buffer_consume()
         assert refused > 0

@@ -115,7 +115,7 @@ def test_bit_fields(kernel: LinuxKernel, name: str) -> None:
     names = [
         word
         for word, after in itertools.pairwise(declared)
-        if after == ":" and len(word) > 1 and word in record.members and record.members[word].bit_size
+        if after == ":" and len(word) > 1 and word in record.members.names() and record.members[word].bit_size
     ]
     assert names
     puts = "".join(f"put({i}, p->{field});" for i, field in enumerate(names))

@@ -97,7 +97,9 @@ def test_members_may_have_the_names_of_member_macros(kernel: AnotherKernel) -> N
 
 def test_version_and_configuration(kernel: AnotherKernel) -> None:
     assert result("LINUX_VERSION_CODE == KERNEL_VERSION(6, 7, 255)", kernel) == 1
-    assert result("CONFIG_HZ + IS_ENABLED(CONFIG_SMP) + sizeof(CONFIG_NAME) + IS_ENABLED(CONFIG_NO_SUCH)", kernel) == 253
+    assert (
+        result("CONFIG_HZ + IS_ENABLED(CONFIG_SMP) + sizeof(CONFIG_NAME) + IS_ENABLED(CONFIG_NO_SUCH)", kernel) == 253
+    )
     assert result("IS_ENABLED(CONFIG_NFS) + IS_BUILTIN(CONFIG_NFS) * 10 + IS_MODULE(CONFIG_NFS) * 100", kernel) == 101
     head = """
     #ifdef CONFIG_OFF
@@ -117,18 +119,28 @@ def test_flags_that_define_macros(kernel: AnotherKernel) -> None:
 
 
 def test_names_that_a_macro_pastes_are_looked_for_again(kernel: AnotherKernel) -> None:
-    assert result("sizeof(A(ice)) + BUSY", kernel, "#define A(x) struct dev##x\n#define P(x) BUSY_##x\n#define BUSY P(STATE)")
+    assert result(
+        "sizeof(A(ice)) + BUSY", kernel, "#define A(x) struct dev##x\n#define P(x) BUSY_##x\n#define BUSY P(STATE)"
+    )
     assert result("P(STATE)", kernel, "#define P(x) BUSY_##x") == 9
 
 
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("int f(struct pt_regs *ctx,\n struct devise *d) { return\n d->id; }", 3, "has no struct devise.*it has struct device"),
+        (
+            "int f(struct pt_regs *ctx,\n struct devise *d) { return\n d->id; }",
+            3,
+            "has no struct devise.*it has struct device",
+        ),
         ("\nint f(struct pt_regs *ctx, struct device *d) { return d->idd; }", 2, "has no member idd; it has id"),
         ("int f(void *ctx) { return\nBUSY_STAT; }", 2, "no BUSY_STAT .*it has BUSY_STATE"),
         ("int f(void *ctx) {\nreturn bpf_get_current_pid(); }", 2, "it has .*bpf_get_current_"),
-        ("struct device { int x; };\nint f(struct pt_regs *ctx, struct device *d) { return d->id; }", 2, "no member named 'id'"),
+        (
+            "struct device { int x; };\nint f(struct pt_regs *ctx, struct device *d) { return d->id; }",
+            2,
+            "no member named 'id'",
+        ),
     ],
 )
 def test_what_the_kernel_lacks_is_said(kernel: AnotherKernel, text: str, line: int, message: str) -> None:
@@ -140,7 +152,9 @@ def test_what_the_kernel_lacks_is_said(kernel: AnotherKernel, text: str, line: i
 
 def test_the_users_headers(kernel: AnotherKernel, tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
-    (tmp_path / "one.h").write_text('#pragma once\n#include "deep/two.h"\n#include <linux/fs.h>\nBPF_HASH(counts, u32);\n')
+    (tmp_path / "one.h").write_text(
+        '#pragma once\n#include "deep/two.h"\n#include <linux/fs.h>\nBPF_HASH(counts, u32);\n'
+    )
     (tmp_path / "deep/two.h").write_text('#ifndef TWO\n#define TWO 2\n#include "../one.h"\n#endif\n')
     text = (
         '#include "one.h"\n#include "one.h"\n#ifdef NEVER\n#include "deep/two.h"\n#endif\n'

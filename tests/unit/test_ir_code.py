@@ -81,3 +81,20 @@ def test_one_read_each() -> None:
     """A field that is named twice is read once: nothing can have changed it in between, says C."""
     text = "int f(struct pt_regs *ctx, struct thing *p) { return p->number + p->number * 3 + p->next->number; }"
     assert _helpers(text) == [_READ] * 3
+
+
+@pytest.mark.parametrize(
+    ("use", "fetches"), [("__sync_fetch_and_add(p, 2);", 0), ("return __sync_fetch_and_add(p, 2);", 1)]
+)
+def test_atomic_operations_fetch_only_where_the_result_is_used(use: str, fetches: int) -> None:
+    """Kernels before 5.12 have no fetching ones."""
+    text = (
+        f"BPF_ARRAY(a, u64, 1); int f(void *ctx) {{ int k = 0; u64 *p = a.lookup(&k); if (p) {{ {use} }} return 0; }}"
+    )
+    atomic = [
+        i.imm
+        for program in compiled(text).programs.values()
+        for i in decode(program.code)
+        if i.opcode == op.STX | op.ATOMIC | op.DW
+    ]
+    assert atomic == [fetches]

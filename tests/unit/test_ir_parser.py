@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -83,7 +85,7 @@ def test_every_instruction_that_moves_pointers_is_read() -> None:
                     continue
                 count += 1
                 line = i.text.replace(" ", "")
-                parts = {
+                read: dict[type, Callable[[Any], list[str]]] = {
                     Load: lambda i: [i.type, f"ptr{i.pointer}"],
                     Store: lambda i: [i.type + i.value, f"ptr{i.pointer}"],
                     ElementPointer: lambda i: [i.type, f"ptr{i.pointer}", *(k + v for k, v in i.indices)],
@@ -92,7 +94,8 @@ def test_every_instruction_that_moves_pointers_is_read() -> None:
                     Arithmetic: lambda i: [i.opcode, i.left, i.right],
                     Return: lambda i: [i.value],
                     Call: lambda i: [i.type, i.function, *(v for _, v in i.arguments)],
-                }[type(i)](i)
+                }
+                parts = read[type(i)](i)
                 assert all(part.replace(" ", "") in line for part in parts), i
                 assert not i.name or line.startswith(f"{i.name}=")
     assert count > 250

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ IP, PERIOD = (128, 168) if X86 else (256, 272)
 MS = 1_000_000
 
 
-def clock(**rate: int) -> PerfEvent:
+def clock(**rate: Any) -> PerfEvent:
     return PerfEvent(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, **rate)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stingless.errors import CompileError, Diagnostic
+from stingless.obj.source import lines_of
 
 _MESSAGE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+):(?P<column>\d+): (?P<severity>[a-z ]+): (?P<message>.*)$")
 # Of the code generator, when it is given IR.
@@ -21,7 +22,7 @@ _LIMIT = 50
 def parse_diagnostics(output: str, name: str, text: str) -> list[Diagnostic]:
     """Messages in the order clang printed them.  Those on `name` carry their source line from `text`, those on other
     files from these."""
-    lines: dict[str, list[str]] = {name: text.splitlines()}
+    lines: dict[str, list[str]] = {name: lines_of(text, name)}
     found: list[Diagnostic] = []
     for row in output.splitlines():
         match = _MESSAGE.match(row) or _OF_CODE.match(row)
@@ -63,8 +64,14 @@ def failure(name: str, diagnostics: list[Diagnostic], output: str, status: int) 
     errors = [d for d in diagnostics if d.severity in ("error", "fatal error")] or diagnostics
     if not errors:
         return CompileError(f"{name}: clang failed with status {status}: {output.strip()}", (), output)
+    # A text that lacks a brace has what we put after it within a function: that is not the user's to mend.
+    errors = [d for d in errors if not d.message.startswith("'section' attribute only applies to")] or errors
+    first = str(errors[0])
+    after = diagnostics[diagnostics.index(errors[0]) + 1 :]
+    if after and errors[0].message.startswith("expected '") and after[0].message.startswith("to match this"):
+        first += f"\n{after[0]}"
     more = f"\n({len(errors) - 1} more)" if len(errors) > 1 else ""
-    return CompileError(f"{errors[0]}{more}", diagnostics, output)
+    return CompileError(f"{first}{more}", diagnostics, output)
 
 
 def renamed(output: str, names: Mapping[str, str]) -> str:

@@ -8,12 +8,17 @@ from stingless.obj.btf_edit import BtfEdit
 from stingless.obj.spec import LineInfo, MapSpec, ObjectSpec
 
 
+def lines_of(text: str, name: str) -> list[str]:
+    """The lines of the file `name`, which begin behind `#line 1 "name"` where `text` has that."""
+    return text.rpartition(f'#line 1 "{name}"\n')[2].splitlines()
+
+
 def with_source(spec: ObjectSpec, name: str, text: str) -> ObjectSpec:
     """The same object with the lines of `text` (the file `name`) in its BTF, so that verifiers quote them."""
     if spec.btf is None:
         return spec
     strings = BtfEdit(spec.btf)
-    lines = text.splitlines()
+    lines = lines_of(text, name)
     file_off = strings.string(name)
 
     def quote(info: LineInfo) -> LineInfo:

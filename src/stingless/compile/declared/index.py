@@ -46,9 +46,9 @@ class Declarations:
     """An index that was written by `written`.  Raises `ValueError` for other bytes."""
 
     def __init__(self, data: bytes | memoryview) -> None:
-        magic, self._slots, self.count, self._places = _HEAD.unpack_from(data) if len(data) > 64 else (b"", 0, 0, 0)
-        if magic != _MAGIC or data[-len(_MAGIC) :] != _MAGIC:
+        if len(data) < _HEAD.size or data[: len(_MAGIC)] != _MAGIC or data[-len(_MAGIC) :] != _MAGIC:
             raise ValueError("this is no index of declarations")
+        _, self._slots, self.count, self._places = _HEAD.unpack_from(data)
         self._data = data
         self._records: dict[int, Declaration] = {}
 

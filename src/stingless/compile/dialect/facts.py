@@ -84,13 +84,14 @@ class RunningKernel:
 
         kernel = kernel_btf()
         waiting = {tag.rpartition(" ")[2] for tag in tags}
+        forms = {name: _forms(kernel, name) for name in waiting}
         text = []
         for module in kernel.modules():
             try:
                 data = (DIRECTORY / module).read_bytes()
             except OSError:  # it was unloaded, or is another user's to read
                 continue
-            names = {name for name in waiting if f"\0{name}\0".encode() in data}
+            names = {name for name in waiting if any(form in data for form in forms[name])}
             if names and (names := {name for name in names if _is_defined(kernel.module_btf(module), name)}):
                 text.append(declarations(kernel.module_btf(module), sorted(names)))
                 waiting -= names
@@ -161,6 +162,13 @@ class AnotherKernel:
 def _has_syscall_wrapper(release: tuple[int, int, int], machine: str) -> bool:
     since = {"x86_64": (4, 17, 0), "aarch64": (4, 19, 0), "s390x": (5, 12, 0), "riscv64": (6, 6, 0)}
     return machine in since and release >= since[machine]
+
+
+def _forms(kernel: Btf, name: str) -> list[bytes]:
+    """How a module's BTF has a name: itself, or by its place among the kernel's strings."""
+    raw = b"\0" + name.encode() + b"\0"
+    at = kernel.strings().find(raw)
+    return [raw] if at < 0 else [raw, (at + 1).to_bytes(4, "little")]
 
 
 def _is_defined(btf: Btf, name: str) -> bool:

@@ -18,7 +18,7 @@ def functions(work: Work) -> None:
     tokens = work.tokens
     found = list(heads(tokens))
     called = _called(tokens, found)
-    bodies: dict[int, str] = {}  # where a body begins -> what comes first there
+    bodies: dict[int, list[tuple[Head, str]]] = {}  # where a body begins -> its heads, and what each reads first there
     for head in found:
         macro = tokens[head.name].text
         if macro in MACROS:
@@ -31,16 +31,26 @@ def functions(work: Work) -> None:
             continue
         else:
             reads = _program(work, head, called)
-        if reads:
-            if head.body in bodies and bodies[head.body] != reads:
-                message = "functions that share a body behind #if have to have the same arguments"
-                raise work.refuse(tokens[head.name], message)
-            bodies[head.body] = reads
+        bodies.setdefault(head.body, []).append((head, reads))
+    for body, variants in bodies.items():
+        reads = variants[0][1]
+        if any(other != reads for _, other in variants):
+            reads = _by_macro(work, body, variants)
+        work.replace(tokens[body].end, tokens[body].end, reads)
     for i, token in enumerate(tokens):  # the kernel's macro, in whose place some write the attribute of that name
         if token.text == "noinline" and i and tokens[i - 1].text not in ("(", ","):
             work.replace(token.start, token.end, "__attribute__((noinline))")
-    for body, reads in bodies.items():
-        work.replace(tokens[body].end, tokens[body].end, reads)
+
+
+def _by_macro(work: Work, body: int, variants: list[tuple[Head, str]]) -> str:
+    """What heads that #if chooses from have read, in a macro that each of them defines in its branch."""
+    name = f"__st_reads_{body}"
+    for head, reads in variants:
+        start = work.tokens[head.start]
+        file, line = work.place(start.start)
+        before = f'\n#undef {name}\n#define {name}{reads}\n#line {line} "{file}"\n'
+        work.edits.insert(0, (start.start, start.start, before))
+    return f" {name}"
 
 
 def _called(tokens: list[Token], found: list[Head]) -> set[str]:

@@ -39,7 +39,7 @@ _LIBRARY = frozenset(_LIBRARY_TEXT.split())
 
 @dataclass
 class Gathered:
-    """`text` is the whole; `headers` are those of the kernel that it includes, `files` the user's that it was made of."""
+    """`text` is the whole; `headers` are those of the kernel that it includes, `files` the user's that are in it."""
 
     text: str
     headers: list[str] = field(default_factory=list)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from stingless.compile.dialect.lexer import Token, matching
+from stingless.compile.dialect.lexer import Token, branch, matching
 
 
 class Head(NamedTuple):
@@ -33,7 +33,7 @@ def heads(tokens: list[Token]) -> Iterator[Head]:
             for head in waiting:
                 yield head._replace(body=i)
             waiting = []
-            i = matching(tokens, i)
+            i = _after(tokens, i)
             start = i + 1
         elif text == "(" and i and tokens[i - 1].kind == "name":
             closer = matching(tokens, i)
@@ -45,3 +45,18 @@ def heads(tokens: list[Token]) -> Iterator[Head]:
         elif text == "=":
             waiting = []
         i += 1
+
+
+def _after(tokens: list[Token], opener: int) -> int:
+    """Where to look on after a body's first bracket: at its last; in `#if int f() { #else int g() { #endif }`, at the
+    other head."""
+    closer = matching(tokens, opener)
+    level = 0
+    for i in range(opener + 1, closer):
+        what = branch(tokens[i])
+        level += (what == "if") - (what == "endif")
+        if level < 0:
+            break
+        if what == "else" and not level:
+            return i
+    return closer

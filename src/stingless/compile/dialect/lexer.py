@@ -23,6 +23,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_BRANCH = re.compile(r"#\s*(if|ifdef|ifndef|elif|elifdef|elifndef|else|endif)\b")
+_PAIRS = {"(": ")", "{": "}", "[": "]"}
 _DIRECTIVE = re.compile(r"#(?:\\\n|/\*.*?\*/|[^\n])*", re.DOTALL)
 
 
@@ -47,17 +49,53 @@ def tokenize(text: str) -> list[Token]:
     return tokens
 
 
+def branch(token: Token) -> str:
+    """Of a directive that begins, divides or ends what is compiled on a condition: "if", "else" or "endif"."""
+    found = _BRANCH.match(token.text) if token.kind == "directive" else None
+    if found is None:
+        return ""
+    return "if" if found[1].startswith("if") else "else" if found[1].startswith("el") else "endif"
+
+
 def matching(tokens: list[Token], opener: int) -> int:
-    """Index of the bracket that closes the one at `opener`, or of the last token when none does."""
-    pairs = {"(": ")", "{": "}", "[": "]"}
-    closer, depth = pairs[tokens[opener].text], 0
-    for i in range(opener, len(tokens)):
-        if tokens[i].text == tokens[opener].text:
+    """Index of the bracket that closes the one at `opener`, or of the last token when none does.
+
+    Of the branches of an #if only one counts; of the one that the opener is in, the others do not.
+    """
+    first = tokens[opener].text
+    closer, depth = _PAIRS[first], 0
+    outer: list[int] = []  # the depths at the #ifs that are open
+    i = opener
+    while i < len(tokens):
+        text = tokens[i].text
+        if text == first:
             depth += 1
-        elif tokens[i].text == closer:
+        elif text == closer:
             depth -= 1
             if not depth:
                 return i
+        elif tokens[i].kind == "directive":
+            what = branch(tokens[i])
+            if what == "if":
+                outer.append(depth)
+            elif what == "else" and outer:
+                depth = outer[-1]
+            elif what == "else":
+                i = end_of_branches(tokens, i)
+            elif what == "endif" and outer:
+                outer.pop()
+        i += 1
+    return len(tokens) - 1
+
+
+def end_of_branches(tokens: list[Token], i: int) -> int:
+    """Index of the #endif of the #if that the directive at `i` divides."""
+    level = 0
+    for at in range(i + 1, len(tokens)):
+        what = branch(tokens[at])
+        level += (what == "if") - (what == "endif")
+        if level < 0:
+            return at
     return len(tokens) - 1
 
 

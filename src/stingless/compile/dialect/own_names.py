@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stingless.compile.dialect.lexer import Token, arguments, matching
+from stingless.compile.dialect.lexer import Token, arguments, branch, matching
 from stingless.compile.dialect.tables import MACROS
 
 _DEFINE = re.compile(r"#\s*define\s+(\w+)")
@@ -23,12 +23,20 @@ def own_names(tokens: list[Token]) -> set[str]:
     defined: set[str] = set()
     asked: set[str] = set()
     depth = 0
+    outer: list[int] = []  # the depths at the #ifs that are open
     start = 0  # of the statement
     i = 0
     while i < len(tokens):
         token = tokens[i]
         text = token.text
         if token.kind == "directive":
+            what = branch(token)
+            if what == "if":
+                outer.append(depth)
+            elif what == "else" and outer:
+                depth = outer[-1]
+            elif what == "endif" and outer:
+                outer.pop()
             if macro := _DEFINE.match(text):
                 defined.add(macro[1])
             elif question := _ASKED.match(text):
@@ -63,8 +71,8 @@ def own_names(tokens: list[Token]) -> set[str]:
     return found | (defined - asked)
 
 
-def members(tokens: list[Token]) -> set[str]:
-    """The names that the text has behind a point or an arrow, but for those that its own structs have members of."""
+def members(tokens: list[Token]) -> tuple[set[str], set[str]]:
+    """The names that the text has behind a point or an arrow, and those of its own structs' members."""
     used: set[str] = set()
     own: set[str] = set()
     for i, token in enumerate(tokens):
@@ -76,7 +84,7 @@ def members(tokens: list[Token]) -> set[str]:
                 _members(tokens[at + 1 : matching(tokens, at)], own)
         elif token.kind == "directive":
             used.update(_MEMBER.findall(token.text))
-    return used - own
+    return used, own
 
 
 def _is_arrow(tokens: list[Token], i: int) -> bool:

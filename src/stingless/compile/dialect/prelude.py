@@ -16,6 +16,7 @@ from stingless.compile.declared.store import PRELUDE, shims, uapi
 from stingless.compile.dialect.choice import Choice
 from stingless.compile.dialect.facts import Facts
 
+_MACHINES = {"x86_64": "__x86_64__", "aarch64": "__aarch64__", "riscv64": "__riscv", "s390x": "__s390x__"}
 _PRIVATE = re.compile(r"struct (tracepoint__|__st_)")  # made by the translation
 _USDT_ARGUMENT = re.compile(r"_bpf_readarg_(\w+)_(\d+)$")  # made by the translation: the function and the number
 
@@ -135,6 +136,8 @@ class Prelude:
                 lines.append(f"#define {name} 1\n")
             elif name in known and value != "n":
                 lines.append(f"#define {name} {value}\n")
+        if machine := _MACHINES.get(self._facts.machine):
+            lines.append(f"#define {machine} 1\n")
         version, patch, sub = self._facts.release
         code = (version << 16) + (patch << 8) + min(sub, 255)
         lines.append(f"#define LINUX_VERSION_CODE {code}\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from stingless.errors import UnknownNameError
@@ -62,16 +62,23 @@ def record_members(fields: Iterable[Field]) -> list[RecordMember]:
     return sorted((_member(field) for field in fields), key=lambda member: member.offset)
 
 
-def struct_declaration(name: str, fields: Iterable[Field]) -> str:
-    """The fields as one line of C, with the offsets that the kernel uses."""
+def struct_declaration(name: str, fields: Iterable[Field], used: Collection[str] = ()) -> str:
+    """The fields as one line of C, with the offsets that the kernel uses.
+
+    Accesses can be adapted to another kernel's format, but for a program that has an array of the record among the
+    members `used`: the address of an element would be computed from the context's, and nobody may read there.
+    """
     parts = ["u64 __do_not_use__;"]
     at = _COMMON
-    for member in record_members(fields):
+    members = record_members(fields)
+    fixed = any(member.length and member.name in used for member in members)
+    for member in members:
         if member.offset > at:
             parts.append(f"char __pad_{at}[{member.offset - at}];")
         parts.append(member.declaration())
         at = member.offset + member.size
-    return f"struct {name} {{ {' '.join(parts)} }};"
+    attribute = "" if fixed else " __attribute__((preserve_access_index))"
+    return f"struct {name} {{ {' '.join(parts)} }}{attribute};"
 
 
 def _member(field: Field) -> RecordMember:
@@ -98,16 +105,18 @@ def _width(size: int) -> int:
     return size if size in (1, 2, 4, 8) else 1
 
 
-def tracepoint_records(facts: Facts, tags: Iterable[str]) -> tuple[str, dict[str, UnknownNameError]]:
-    """C for those structs among `tags` that are named `tracepoint__CATEGORY__EVENT`; and for those of tracepoints that
-    the kernel does not have, what it says."""
+def tracepoint_records(
+    facts: Facts, tags: Iterable[str], used: Collection[str]
+) -> tuple[str, dict[str, UnknownNameError]]:
+    """C for those structs among `tags` that are named `tracepoint__CATEGORY__EVENT`, for a program that uses these members;
+    and for those of tracepoints that the kernel does not have, what it says."""
     found = []
     absent = {}
     for tag in sorted(tags):
         if match := _STRUCT.match(tag):
             try:
                 fields = facts.fields_of(match["category"], match["event"])
-                found.append(struct_declaration(match["name"], fields) + "\n")
+                found.append(struct_declaration(match["name"], fields, used) + "\n")
             except UnknownNameError as error:
                 absent[tag] = error
     return "".join(found), absent

@@ -80,14 +80,15 @@ def translate(text: str, facts: Facts, name: str = "main.c", cflags: Sequence[st
     usdt_arguments(work)
     functions(work)
     own = own_names(work.tokens)
+    used, own_members = members(work.tokens)
     words, tags = _mentioned(work.tokens, flags.macros)
     tags.update(f"struct {name}" for name in work.functions)
-    records, absent = tracepoint_records(facts, tags - own)
+    records, absent = tracepoint_records(facts, tags - own, used)
     _of_text(records, words, tags)
-    prelude = Prelude(facts, words, tags, own, members(work.tokens), gathered.headers, flags.macros)
+    prelude = Prelude(facts, words, tags, own, used - own_members, gathered.headers, flags.macros)
     body = f'{headers}{records}#line 1 "{name}"\n{work.edited()}'
     if not any(t.text in ("license", "_license") for t in work.tokens):
-        body += f'\nchar __st_license[] SEC("license") = "{_license(work)}";\n'
+        body += f'\nchar __st_license[] SEC("license") = "{_license(work, flags.macros)}";\n'
     return Translation(body, prelude, tuple(work.functions), tuple(tables), gathered, absent, flags.rest)
 
 
@@ -115,7 +116,9 @@ def _of_text(text: str, words: set[str], tags: set[str]) -> None:
     tags.update(f"{kind} {tag}" for kind, tag in _TAG.findall(text))
 
 
-def _license(work: Work) -> str:
-    """`#define BPF_LICENSE text` names the licence; bcc's programs are GPL otherwise."""
-    found = (_LICENSE.match(t.text) for t in work.tokens if t.kind == "directive")
+def _license(work: Work, macros: Iterable[str]) -> str:
+    """`#define BPF_LICENSE text`, or -D of it, names the licence; bcc's programs are GPL otherwise."""
+    directives = [t.text for t in work.tokens if t.kind == "directive"]
+    given = (f"#define {macro[2:].replace('=', ' ', 1)}" for macro in macros if macro.startswith("-D"))
+    found = map(_LICENSE.match, [*directives, *given])
     return next((m["text"].strip().strip('"') for m in found if m), "GPL")

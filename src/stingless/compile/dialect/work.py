@@ -33,11 +33,15 @@ class Work:
             at = end
         return "".join(parts) + self.text[at:]
 
-    def refuse(self, token: Token, message: str) -> CompileError:
+    def place(self, offset: int) -> tuple[str, int]:
+        """The file and line of a place in the text."""
         name, first, begin = self.name, 1, 0
-        for marker in _LINE.finditer(self.text, 0, token.start):
+        for marker in _LINE.finditer(self.text, 0, offset):
             name, first, begin = marker[2], int(marker[1]), marker.end()
-        line = first + self.text.count("\n", begin, token.start)
+        return name, first + self.text.count("\n", begin, offset)
+
+    def refuse(self, token: Token, message: str) -> CompileError:
+        name, line = self.place(token.start)
         column = token.start - self.text.rfind("\n", 0, token.start)
         end = self.text.find("\n", token.start)
         source = self.text[token.start - column + 1 : end if end >= 0 else None].strip()

@@ -7,6 +7,7 @@ a place becomes a probing read into its destination.  Stores and atomic operatio
 
 from __future__ import annotations
 
+from stingless.compile.ir.atomics import without_fetch
 from stingless.compile.ir.bit_fields import BitField
 from stingless.compile.ir.contexts import Context
 from stingless.compile.ir.helpers import PROBE_READ, PROBE_READ_KERNEL
@@ -33,6 +34,7 @@ def explicit_reads(ir: str) -> str:
     layout = Layout(module.head)
     symbols: dict[str, str] = {}
     for function in module.functions:
+        without_fetch(function)
         _Rewriting(function, found, layout, symbols).run()
     _define(module, symbols)
     return module.text()
