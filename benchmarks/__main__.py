@@ -1,4 +1,4 @@
-"""`python -m benchmarks [start] [ptrace] [load] [hash] [ring]`: run the benchmarks named, or all."""
+"""`python -m benchmarks [start] [tools] [ptrace] [load] [hash] [ring]`: run the benchmarks named, or all."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks import bulk, load, ptrace_events, start
+from benchmarks import bcc_start, bulk, load, ptrace_events, start
 from tests.vm.kernels import default_kernel, load_kernels
 
-NAMES = ("start", "ptrace", "load", "hash", "ring")
+NAMES = ("start", "tools", "ptrace", "load", "hash", "ring")
 
 
 def main() -> None:
@@ -33,6 +33,8 @@ def main() -> None:
     )
     if "start" in names:
         start.report(options.pairs, options.guest_pairs, options.kernel)
+    if "tools" in names:
+        bcc_start.report(options.guest_pairs, options.kernel)
     if "ptrace" in names:
         ptrace_events.report(options.pairs, options.calls)
     if "load" in names:

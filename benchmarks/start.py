@@ -8,9 +8,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.headers import headers_for
 from benchmarks.measure import BenchmarkError, Spread, Start, paired, ratio, start, table
@@ -69,19 +71,26 @@ def _on_host(pairs: int, kernel: str) -> str:
 
 def _in_guest(pairs: int, kernel: str) -> str:
     require_bcc()
+    release, said = in_guest(kernel, "benchmarks.start", ["kprobe", str(pairs)], timeout=120 + 120 * pairs)
+    samples = {name: [Start(**one) for one in many] for name, many in said.items()}
+    return _show(f"hello on a kprobe, in the guest (Linux {release}, emulated), {pairs} pairs", samples)
+
+
+def in_guest(kernel: str, module: str, arguments: Sequence[str], timeout: float) -> tuple[str, Any]:
+    """Run `python -m MODULE HEADERS ARGUMENT...` in a guest, where HEADERS is what bcc takes as the kernel's.  Returns
+    the kernel's release, and the JSON that was printed.  Raises `BenchmarkError`."""
     if (reason := explain_missing(kernel)) is not None:
         raise BenchmarkError(reason)
     fetched, headers = headers_for(kernel)
-    argv = [sys.executable, "-m", "benchmarks.start", "kprobe", str(pairs), str(headers)]
+    argv = [sys.executable, "-m", module, str(headers), *arguments]
     env = {"PYTHONPATH": path} if (path := os.environ.get("PYTHONPATH")) else {}
     try:
-        done = run_guest(kernel, argv, cwd=HERE.parent, env=env, timeout=120 + 120 * pairs)
+        done = run_guest(kernel, argv, cwd=HERE.parent, env=env, timeout=timeout)
     except GuestError as error:
         raise BenchmarkError(str(error)) from error
     if done.returncode:
         raise BenchmarkError(f"in the guest: {done.stderr.strip()}")
-    samples = {name: [Start(**one) for one in many] for name, many in json.loads(done.stdout).items()}
-    return _show(f"hello on a kprobe, in the guest (Linux {fetched.release}, emulated), {pairs} pairs", samples)
+    return fetched.release, json.loads(done.stdout)
 
 
 def require_bcc() -> None:
@@ -97,8 +106,8 @@ def require_bcc() -> None:
 
 def _show(title: str, samples: Samples) -> str:
     parts = [
-        _compare(f"{title}, compiled at each start", samples["compiled"], samples["bcc"]),
-        _compare(f"{title}, from the cache", samples["cached"], samples["bcc"]),
+        compare(f"{title}, compiled at each start", samples["compiled"], samples["bcc"]),
+        compare(f"{title}, from the cache", samples["cached"], samples["bcc"]),
     ]
     bare = [s.seconds for s in samples["python"]]
     imported = [with_it.seconds - without for with_it, without in zip(samples["import"], bare, strict=True)]
@@ -109,7 +118,7 @@ def _show(title: str, samples: Samples) -> str:
     return "\n".join([*parts, "", *(f"- {note}" for note in notes)])
 
 
-def _compare(title: str, ours: list[Start], theirs: list[Start]) -> str:
+def compare(title: str, ours: list[Start], theirs: list[Start]) -> str:
     measures: dict[str, tuple[float, list[float], list[float]]] = {
         "start to attached, ms": (1000.0, [s.seconds for s in ours], [s.seconds for s in theirs]),
         "CPU time of the whole run, ms": (1000.0, [s.cpu_seconds for s in ours], [s.cpu_seconds for s in theirs]),
@@ -127,7 +136,7 @@ def _compare(title: str, ours: list[Start], theirs: list[Start]) -> str:
     return table(title, ["median (least to most)", "stingless", "bcc", "bcc / stingless"], rows)
 
 
-def main(hook: str, pairs: str, headers: str) -> None:
+def main(headers: str, hook: str, pairs: str) -> None:
     """In the guest: measure and tell the host."""
     samples = measure_start(hook, int(pairs), headers)
     print(json.dumps({name: [asdict(one) for one in many] for name, many in samples.items()}))

@@ -108,8 +108,8 @@ def _width(size: int) -> int:
 def tracepoint_records(
     facts: Facts, tags: Iterable[str], used: Collection[str]
 ) -> tuple[str, dict[str, UnknownNameError]]:
-    """C for those structs among `tags` that are named `tracepoint__CATEGORY__EVENT`, for a program that uses these members;
-    and for those of tracepoints that the kernel does not have, what it says."""
+    """C for those structs among `tags` that are named `tracepoint__CATEGORY__EVENT`, for a program that uses these
+    members; and for those of tracepoints that the kernel does not have, what it says."""
     found = []
     absent = {}
     for tag in sorted(tags):
