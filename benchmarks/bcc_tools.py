@@ -42,7 +42,8 @@ DISK = (
 )
 ATTACH_S = 240  # bcc may take minutes in an emulated guest on a busy machine
 WORKLOAD_S = 60
-END_S = 20
+LATE_S = 15
+END_S = 60
 KEPT = 12_000
 
 
@@ -56,6 +57,7 @@ class Tool:
     workload: str = "{work} files"
     line: Sequence[str] = ()
     needs: Sequence[str] = ()
+    ends: bool = False
     seconds: float = 1.0
     tty: bool = False
     script: str = ""
@@ -136,14 +138,10 @@ def run_here(names: Sequence[str], subjects: Sequence[str], tools: Path, host: b
 def run(tool: Tool, subject: str, tools: Path, host: bool) -> Said:
     """Start a tool, let it see the workload, end it."""
     said = Said(tool.name, subject)
-    target = (
-        subprocess.Popen(["sh", "-c", f"exec {filled(tool.target)}"], stdout=subprocess.DEVNULL)
-        if tool.target
-        else None
-    )
+    target = _start_target(tool) if tool.target else None
     try:
         if target is not None:
-            time.sleep(3 if "java" in tool.target else 1)
+            time.sleep(6 if tool.needs else 2)
         argv = tool.command(tools)
         argv += shlex.split(filled(tool.arguments, target.pid if target else 0))
         if not Path(argv[0]).exists():
@@ -159,10 +157,16 @@ def run(tool: Tool, subject: str, tools: Path, host: bool) -> Said:
         _watch(tool, argv, said, host)
     finally:
         if target is not None:
-            target.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(target.pid, signal.SIGKILL)
             target.wait()
     said.missing = [line for line in tool.line if not re.search(line, said.out, re.MULTILINE)]
     return said
+
+
+def _start_target(tool: Tool) -> subprocess.Popen[bytes]:
+    argv = ["sh", "-c", f"exec {filled(tool.target)}"]
+    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 def _watch(tool: Tool, argv: Sequence[str], said: Said, host: bool) -> None:
@@ -184,8 +188,10 @@ def _watch(tool: Tool, argv: Sequence[str], said: Said, host: bool) -> None:
                 said.attached_s = time.monotonic() - begin
                 if process.poll() is None:
                     _workload(tool)
-                    time.sleep(tool.seconds)
-            _end(process, said, WORKLOAD_S + ATTACH_S if host else 0)
+                    time.sleep(0 if tool.ends else tool.seconds)
+                    if not tool.ends:
+                        _await_lines(tool, out)
+            _end(process, said, WORKLOAD_S + ATTACH_S if host else END_S if tool.ends else 0)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -210,23 +216,38 @@ def _text(file: Any) -> str:
 
 
 def _await_attached(process: subprocess.Popen[bytes], out: int) -> None:
-    """Until it has programs and no compiler is at work any more, and it sleeps or has begun to tell: a tool that sees
-    how files are opened also sees us looking here."""
+    """Until it has programs and opens no more files, no compiler is at work, and it sleeps or goes on telling: a tool
+    that sees how files are opened also sees us looking here."""
     deadline = time.monotonic() + ATTACH_S
-    calm = 0
+    calm, before = 0, (0, 0)
     while process.poll() is None and calm < 4 and time.monotonic() < deadline:
-        calm = calm + 1 if _is_waiting(process.pid, os.fstat(out).st_size > 0) else 0
+        files, sleeps = _look_at(process.pid)
+        now = files, os.fstat(out).st_size
+        calm = calm + 1 if files and files == before[0] and (sleeps or now[1] > before[1]) else 0
+        before = now
         time.sleep(0.3)
 
 
-def _is_waiting(pid: int, tells: bool) -> bool:
+def _look_at(pid: int) -> tuple[int, bool]:
+    """How many files it has open, 0 while it has no programs or a child is at work; whether it sleeps."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         files = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
     except OSError:
-        return False
-    return (tells or state == "S") and not children and any("bpf" in file or "perf_event" in file for file in files)
+        return 0, False
+    loaded = any("bpf" in file or "perf_event" in file for file in files)
+    return len(files) if loaded and not children else 0, state == "S"
+
+
+def _await_lines(tool: Tool, out: Any) -> None:
+    """A busy machine tells late; a tool that tells only at its end is given this time for nothing."""
+    deadline = time.monotonic() + LATE_S
+    while time.monotonic() < deadline:
+        text = os.pread(out.fileno(), 2 * KEPT, 0).decode(errors="replace")
+        if all(re.search(line, text, re.MULTILINE) for line in tool.line):
+            return
+        time.sleep(0.5)
 
 
 def _workload(tool: Tool) -> None:

@@ -82,3 +82,7 @@ static inline int is_global_init(struct task_struct *task)
 {
 	return task->tgid == 1;
 }
+/* What cap_capable() is asked with, since Linux 5.1: older kernels have no BTF. */
+#define CAP_OPT_NONE 0x0
+#define CAP_OPT_NOAUDIT 0x2
+#define CAP_OPT_INSETID 0x4
