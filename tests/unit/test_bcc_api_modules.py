@@ -104,6 +104,7 @@ def test_strcmp_becomes_functions() -> None:
 def test_tcp_names() -> None:
     assert (tcp.tcpstate[1], tcp.tcpstate[10], tcp.tcpstate[12]) == ("ESTABLISHED", "LISTEN", "NEW_SYN_RECV")
     assert tcp.flags2str(tcp.TCPHDR_SYN | tcp.TCPHDR_ACK) == "SYN|ACK"
+    assert [tcp.state2str(state) for state in (1, 12, 99)] == ["ESTABLISHED", "NEW_SYN_RECV", "99"]
     assert tcp.TCPHDR_CWR == 0x80
 
 

@@ -16,6 +16,11 @@ TCPHDR_FIN, TCPHDR_SYN, TCPHDR_RST, TCPHDR_PSH, TCPHDR_ACK, TCPHDR_URG, TCPHDR_E
 )
 
 
+def state2str(state: int) -> str:
+    """ "ESTABLISHED" and the like, and the number of one that has no name."""
+    return tcpstate.get(state, str(state))
+
+
 def flags2str(flags: int) -> str:
     """ "SYN|ACK" and the like."""
     return "|".join(name for bit, name in enumerate(_FLAGS) if flags >> bit & 1)
