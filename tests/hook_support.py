@@ -22,7 +22,14 @@ from stingless.obj.spec import ObjectSpec
 
 HEAD = r"""
 #include <linux/bpf.h>
+#if defined(__TARGET_ARCH_x86)
+#define __KERNEL__ /* registers by the kernel's names: CO-RE looks for them in its struct */
+struct pt_regs {
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+};
+#else
 #include <linux/ptrace.h>
+#endif
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 char LICENSE[] SEC("license") = "GPL";

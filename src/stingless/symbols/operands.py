@@ -62,7 +62,7 @@ def operand(text: str, machine: str) -> Operand:
 
 _PART = re.compile(r"(?:[^\s\[]|\[[^\]]*\]|\[)+")
 _SIZED = re.compile(r"(-?)([1248])(f?)@(.+)")
-_NUMBER = r"[-+]?(?:0x[0-9a-fA-F]+|\d+)"
+_NUMBER = r"[-+]?(?:0x[0-9a-fA-F]+|0+|[1-9][0-9]*)"
 _SYMBOL = r"[A-Za-z_.$][\w.$]*"
 
 
