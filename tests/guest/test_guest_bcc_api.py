@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,36 +14,19 @@ from stingless import BPF
 from stingless.bcc import many
 from stingless.bcc.attaching import num_open_probes
 from stingless.errors import AttachError, UnknownNameError
+from tests.bcc_counts import COUNT, MINE, bpf, counts
 from tests.linux_support import unlink_in_tmpfs
 
-MINE = "if ((bpf_get_current_pid_tgid() >> 32) != ME) return 0;"
-COUNT = f"""
-BPF_ARRAY(n, u64, 4);
-static inline void count(int k) {{ u64 *v = n.lookup(&k); if (v) __sync_fetch_and_add(v, 1); }}
-int f(struct pt_regs *ctx) {{ {MINE} count(0); return 0; }}
-int g(struct pt_regs *ctx) {{ {MINE} count(1); return 0; }}
+PROGRAMS = f"""{COUNT}
 BPF_ARRAY(place, u64, 1);
 int ip(struct pt_regs *ctx) {{ {MINE} int k = 0; u64 at = PT_REGS_IP(ctx); place.update(&k, &at); return 0; }}
 """
 
 
-@contextmanager
-def bpf(text: str) -> Iterator[BPF]:
-    b = BPF(text=text.replace("ME", str(os.getpid())))
-    try:
-        yield b
-    finally:
-        b.cleanup()
-
-
 @pytest.fixture
 def b() -> Iterator[BPF]:
-    with bpf(COUNT) as made:
+    with bpf(PROGRAMS) as made:
         yield made
-
-
-def counts(b: BPF) -> list[int]:
-    return [value.value for value in b["n"].values()]
 
 
 def has_fprobe() -> bool:

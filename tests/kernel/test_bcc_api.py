@@ -20,40 +20,23 @@ from stingless.bcc import BPFAttachType, Perf, PerfSWConfig, PerfType, lib
 from stingless.bcc.attaching import num_open_probes
 from stingless.errors import AttachError, CompileError, LoadError, MapError, UnknownNameError
 from stingless.linux import scope
+from tests.bcc_counts import COUNT, MINE, bpf, counts
 from tests.hook_support import c_program
 from tests.leak_checks import open_files
 from tests.linux_support import IS_ROOT
 
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="bpf(2) needs root")
 
-MINE = "if ((bpf_get_current_pid_tgid() >> 32) != ME) return 0;"
-COUNT = f"""
-BPF_ARRAY(n, u64, 4);
-static inline void count(int k) {{ u64 *v = n.lookup(&k); if (v) __sync_fetch_and_add(v, 1); }}
-int f(struct pt_regs *ctx) {{ {MINE} count(0); return 0; }}
-int g(struct pt_regs *ctx) {{ {MINE} count(1); return 0; }}
+PROGRAMS = f"""{COUNT}
 int tp(void *ctx) {{ {MINE} count(2); return 0; }}
 int sample(struct bpf_perf_event_data *ctx) {{ count(3); return 0; }}
 """
 
 
-@contextmanager
-def bpf(text: str, me: int | None = None, **others: object) -> Iterator[BPF]:
-    b = BPF(text=text.replace("ME", str(me or os.getpid())), **others)  # type: ignore[arg-type]
-    try:
-        yield b
-    finally:
-        b.cleanup()
-
-
 @pytest.fixture
 def b() -> Iterator[BPF]:
-    with bpf(COUNT) as made:
+    with bpf(PROGRAMS) as made:
         yield made
-
-
-def counts(b: BPF) -> list[int]:
-    return [value.value for value in b["n"].values()]
 
 
 # Tracepoints

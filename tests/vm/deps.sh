@@ -1,11 +1,12 @@
 #!/bin/sh
-# Install what guest tests need: QEMU and its friends by apt (as root), and the kernels named by the arguments
-# (default: the one that is used without --vm-kernel). Does nothing for what is there already.
+# Install what guest tests need: QEMU and its friends and bcc's tools by apt (as root), and the kernels named by the
+# arguments (default: the one that is used without --vm-kernel). Does nothing for what is there already.
 set -eu
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-python3}
 
-if ! "$python" -m tests.vm.missing || ! PATH=$PATH:/sbin:/usr/sbin command -v depmod >/dev/null; then
+PATH=$PATH:/sbin:/usr/sbin
+if ! "$python" -m tests.vm.missing || ! command -v depmod >/dev/null || ! command -v opensnoop-bpfcc >/dev/null; then
     if ! command -v apt-get >/dev/null; then
         echo "vm-deps: no apt-get here: install qemu-system-x86_64, a static busybox, kmod and zstd yourself" >&2
         exit 1
@@ -16,7 +17,7 @@ if ! "$python" -m tests.vm.missing || ! PATH=$PATH:/sbin:/usr/sbin command -v de
     fi
     apt-get -q update
     DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends \
-        qemu-system-x86 busybox-static kmod zstd debian-archive-keyring
+        qemu-system-x86 busybox-static kmod zstd debian-archive-keyring bpfcc-tools
 fi
 
 exec "$python" -m tests.vm.fetch "$@"

@@ -116,12 +116,6 @@ class Statics:
         return symbols.ksymname(bytes_of(name))
 
     @staticmethod
-    def _sym_cache(pid: int) -> Any:
-        from stingless.bcc import symbols
-
-        return symbols.symbol_cache(pid)
-
-    @staticmethod
     def add_module(modname: Name) -> None:
         """Let addresses by build id be looked up in that program or library too."""
         from stingless.bcc import symbols

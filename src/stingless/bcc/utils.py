@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
-from stingless.bcc.names import bytes_of
 from stingless.cpus import online_cpus as get_online_cpus
 from stingless.cpus import possible_cpus
 
@@ -54,10 +53,6 @@ class ArgString:
 
     def __str__(self) -> str:
         return self.s
-
-
-def _assert_is_bytes(arg: Any) -> bytes | None:
-    return None if arg is None else bytes_of(arg)
 
 
 _LANGUAGES = ("java", "node", "perl", "php", "python", "ruby")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -111,9 +112,9 @@ class EventTable(TableBase):
                 self._pending.appendleft(run.after(done))
         return done, True
 
+    @abstractmethod
     def _firsts(self, run: Run) -> Iterable[Any]:
-        """The first argument of the callback for each record."""
-        raise NotImplementedError  # each kind of buffer has another
+        """The first argument of the callback for each record: each kind of buffer has another."""
 
     def _tell_losses(self) -> None:
         if self._losses is None:

@@ -5,6 +5,7 @@
 #define __PAGE_OFFSET_BASE_L4 0xffff888000000000UL
 #define __PAGE_OFFSET_BASE_L5 0xff11000000000000UL
 #define PAGE_OFFSET __PAGE_OFFSET_BASE_L4
+#define __pgtable_l5_enabled() 0 /* what is above the base of four levels is above that of five */
 #define TASK_SIZE_MAX ((1UL << 47) - PAGE_SIZE)
 #define TASK_SIZE TASK_SIZE_MAX
 #endif

@@ -74,16 +74,6 @@
 #define GFP_DMA32 __GFP_DMA32
 #define GFP_HIGHUSER (GFP_USER | __GFP_HIGHMEM)
 #define GFP_KERNEL_ACCOUNT (GFP_KERNEL | __GFP_ACCOUNT)
-/* Where the kernel's addresses start: its text, and all memory (without randomisation, with four levels of pages). */
-#if defined(__TARGET_ARCH_x86)
-#define __START_KERNEL_map 0xffffffff80000000UL
-#define __PAGE_OFFSET_BASE_L4 0xffff888000000000UL
-#define __PAGE_OFFSET_BASE_L5 0xff11000000000000UL
-#define __pgtable_l5_enabled() 0
-#define PAGE_OFFSET __PAGE_OFFSET_BASE_L4
-#elif defined(__TARGET_ARCH_arm64)
-#define PAGE_OFFSET 0xffff000000000000UL
-#endif
 #define folio_page(folio, n) (&(folio)->page + (n))
 #define page_folio(p) ((struct folio *)(p))
 #define SG_CHAIN 0x01UL
