@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stingless.btf.kinds import Kind
-from stingless.errors import LoadError, ObjectError, UnknownNameError
+from stingless.errors import ObjectError, UnknownNameError
 from stingless.programs import LoadedObject
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from stingless.obj.spec import MapSpec, ObjectSpec
 
 _TAG = "bcc:"
-_EINVAL = 22
 
 
 @dataclass(frozen=True)
@@ -175,33 +174,8 @@ def _released(entry: _Entry) -> None:
 
 
 def _pinned(kernel: Kernel, spec: MapSpec, path: Path) -> Map:
-    try:
-        return _opened(kernel, spec, path)
-    except FileNotFoundError:
-        pass
-    made = kernel.create_map(spec)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made.pin(path)
-    except FileExistsError:  # somebody was quicker
-        made.close()
-        return _opened(kernel, spec, path)
-    except BaseException:
-        made.close()
-        raise
-    return made
-
-
-def _opened(kernel: Kernel, spec: MapSpec, path: Path) -> Map:
     """As in bcc, what is there may have another number of entries and other flags."""
-    found = kernel.open_map(path)
-    there, asked = found.spec, spec
-    if (there.type, there.key_size, there.value_size) != (asked.type, asked.key_size, asked.value_size):
-        found.close()
-        raise LoadError(
-            f"table {spec.name!r}: what is pinned at {path} is unlike it: a {there.type.name} with keys of "
-            f"{there.key_size} and values of {there.value_size} bytes, not a {asked.type.name} with "
-            f"{asked.key_size} and {asked.value_size}; remove the pin, or pin elsewhere",
-            _EINVAL,
-        )
-    return found
+    from stingless.maps.pinning import LAYOUT, pinned_at
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return pinned_at(kernel, spec, path, LAYOUT)

@@ -81,9 +81,7 @@ def c_arguments(cflags: Sequence[str] = ()) -> list[str]:
 def dialect_arguments(cflags: Sequence[str] = ()) -> list[str]:
     """clang's arguments for a translated program in bcc's dialect, which needs no header but ours."""
     includes = ["-isystem", str(BCC_HEADERS), "-isystem", str(HEADERS)]
-    # bcc reads its programs as code of the machine.
-    machine = f"-D__{os.uname().machine}__"
-    return [*target_flags(cflags), *_DIALECT_FLAGS, machine, "-nostdinc", *includes, *cflags]
+    return [*target_flags(cflags), *_DIALECT_FLAGS, "-nostdinc", *includes, *cflags]
 
 
 def compile_object(text: str, name: str = "main.c", cflags: Sequence[str] = ()) -> bytes:

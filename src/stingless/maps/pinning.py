@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from stingless.errors import LoadError
@@ -11,18 +12,23 @@ from stingless.sizes import MMAPABLE, adapted
 
 DIRECTORY = Path("/sys/fs/bpf")
 _EINVAL = 22
-_COMPARED = ("type", "key_size", "value_size", "max_entries", "flags", "extra")
+LAYOUT = ("type", "key_size", "value_size")
+_COMPARED = (*LAYOUT, "max_entries", "flags", "extra")
 
 
 def create_pinned(kernel: Kernel, spec: MapSpec, directory: Path = DIRECTORY) -> Map:
-    """The map that is pinned as `directory`/`spec.name`, or a new one that is then pinned there.
+    """`pinned_at` the path `directory`/`spec.name`."""
+    return pinned_at(kernel, spec, directory / spec.name)
 
-    Raises `LoadError` that lists the differences when the one that is there is unlike `spec`; and what
-    `Kernel.create_map`, `Kernel.open_map` and `Map.pin` raise.
+
+def pinned_at(kernel: Kernel, spec: MapSpec, path: Path, compared: Sequence[str] = _COMPARED) -> Map:
+    """The map that is pinned as `path`, or a new one that is then pinned there.
+
+    Raises `LoadError` that lists the differences in the attributes `compared` when the one that is there is unlike
+    `spec`; and what `Kernel.create_map`, `Kernel.open_map` and `Map.pin` raise.
     """
-    path = directory / spec.name
     try:
-        return _reused(kernel, spec, path)
+        return _reused(kernel, spec, path, compared)
     except FileNotFoundError:
         pass
     made = kernel.create_map(spec)
@@ -30,16 +36,16 @@ def create_pinned(kernel: Kernel, spec: MapSpec, directory: Path = DIRECTORY) ->
         made.pin(path)
     except FileExistsError:  # somebody was quicker
         made.close()
-        return _reused(kernel, spec, path)
+        return _reused(kernel, spec, path, compared)
     except BaseException:
         made.close()
         raise
     return made
 
 
-def _reused(kernel: Kernel, spec: MapSpec, path: Path) -> Map:
+def _reused(kernel: Kernel, spec: MapSpec, path: Path, compared: Sequence[str]) -> Map:
     found = kernel.open_map(path)
-    differing = differences(adapted(spec), found.spec)
+    differing = differences(adapted(spec), found.spec, compared)
     if differing:
         found.close()
         raise LoadError(
@@ -50,10 +56,10 @@ def _reused(kernel: Kernel, spec: MapSpec, path: Path) -> Map:
     return found
 
 
-def differences(asked: MapSpec, there: MapSpec) -> list[str]:
+def differences(asked: MapSpec, there: MapSpec, compared: Sequence[str] = _COMPARED) -> list[str]:
     """How a map unlike the spec differs, in words: "max_entries is 10, not 20"."""
     found = []
-    for name in _COMPARED:
+    for name in compared:
         wanted, has = getattr(asked, name), getattr(there, name)
         if name == "flags" and asked.initial is not None:
             has |= MMAPABLE  # a kernel before Linux 5.5 made it without
