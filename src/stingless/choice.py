@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import ProgramType
 from stingless.asm.instruction import encode, exit_, mov_imm
 from stingless.errors import StinglessError
+from stingless.frozen import frozen
 from stingless.kernel import Kernel
 from stingless.obj.spec import ProgramSpec
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 KERNELS = ("auto", "linux", "embedded")
 
 
-@dataclass(frozen=True)
+@frozen
 class Choice:
     """`why` tells why it is not Linux ("" when it is, or when embedded was asked for)."""
 

@@ -22,14 +22,15 @@ from __future__ import annotations
 import errno as _errno
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from stingless.frozen import frozen
 
 
 class StinglessError(Exception):
     """Base of all errors of this package."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Diagnostic:
     """One message of the compiler, on a line of the user's own text."""
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stingless.frozen import frozen
+from stingless.frozen import field, frozen
 from stingless.obj.spec import MapSpec, ObjectSpec, ProgramSpec
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class Map(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True)
+@frozen
 class ProgramInfo:
     """What the kernel tells of a loaded program.  `translated` and `jited` are the instructions after the verifier and
     the machine code (empty where the kernel does not tell: privileges, kernel.kptr_restrict, no JIT); run time (ns) and
@@ -202,7 +201,7 @@ class Link(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True)
+@frozen
 class Record:
     """One event of a perf or ring buffer, or, when `lost` is not 0, a gap of that many events."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from stingless import arguments
 from stingless._gen.uapi import MapType
 from stingless.errors import ClosedError, ObjectError, UnknownNameError
+from stingless.frozen import replace
 from stingless.obj.spec import ObjectSpec, ProgramSpec
 from stingless.origin import caller
 

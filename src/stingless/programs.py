@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stingless._gen.uapi import AttachType, ProgramType
 from stingless.errors import UnknownNameError
+from stingless.frozen import replace
 from stingless.kernel import Kernel, Map, Program
 from stingless.obj.spec import MapSpec, ObjectSpec, Pinning
 

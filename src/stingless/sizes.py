@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 from stingless._gen.uapi import MapType
 from stingless.cpus import possible_cpus
+from stingless.frozen import replace
 from stingless.obj.spec import MapSpec
 
 NUMA_NODE, MMAPABLE = 1 << 2, 1 << 10  # BPF_F_NUMA_NODE, BPF_F_MMAPABLE

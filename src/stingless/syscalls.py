@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
+
+from stingless.frozen import frozen
 
 # What comes before a call's name in the names of kernel functions.  `sys_X` was the function itself up to Linux 4.16;
 # tools still ask for it and mean the wrapper of today.  __ia32_sys_X serves 32-bit processes, which are not covered.
@@ -18,7 +19,7 @@ _DIRECT = ("__se_sys_", "__do_sys_")
 _MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 
 
-@dataclass(frozen=True)
+@frozen
 class Table:
     """One machine's calls.  `arguments` holds (C type, name) pairs; a call is missing there when they are not known."""
 
@@ -103,7 +104,7 @@ def takes_regs(function: str) -> bool:
     return not function.startswith(_DIRECT)
 
 
-@dataclass(frozen=True)
+@frozen
 class Field:
     """A field of a tracepoint's record: offset and size in bytes."""
 

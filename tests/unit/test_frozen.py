@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stingless.events import Kprobe, PerfEvent, Uprobe
-from stingless.frozen import frozen
+from stingless.frozen import asdict, field, frozen, replace
 from stingless.kernel import EventOptions
 
 
@@ -52,8 +52,19 @@ def test_same_as_a_dataclass(args: tuple[Any, ...], named: dict[str, Any]) -> No
     ],
 )
 def test_wrong_arguments(args: tuple[Any, ...], named: dict[str, Any], message: str) -> None:
+    @frozen
+    class Event:
+        function: str
+        offset: int = 0
+        ret: bool = False
+        cookie: int = 0
+
     with pytest.raises(TypeError, match=message):
-        Kprobe(*args, **named)
+        Event(*args, **named)
+    for _ in range(100):
+        Event("f")
+    with pytest.raises(TypeError, match=r"Event\.__init__\(\)"):
+        Event(*args, **named)
 
 
 def test_frozen() -> None:
@@ -81,3 +92,51 @@ def test_checks_and_patterns() -> None:
             return "shown"
 
     assert repr(Shown()) == "shown"
+
+
+@frozen(slots=True)
+class Slotted:
+    name: str
+    size: int = 0
+    parts: list[int] = field(default_factory=list, compare=False)
+    note: str = field(default="", repr=False)
+
+
+def test_fields_of_all_kinds() -> None:
+    """Before and after the class gets an `__init__` of its own."""
+    for at in range(100):
+        one = Slotted("a", note=str(at))
+        assert (one.name, one.size, one.parts, one.note) == ("a", 0, [], str(at))
+        assert one.parts is not Slotted("a").parts
+        assert repr(one) == "Slotted(name='a', size=0, parts=[])"
+        assert one == Slotted("a", 0, [1], str(at)) != Slotted("a", 1, [], str(at))
+        assert hash(one) == hash(Slotted("a", 0, [1], str(at)))
+    assert not hasattr(one, "__dict__")
+    assert asdict(replace(one, size=4)) == {"name": "a", "size": 4, "parts": [], "note": "99"}
+    assert dataclasses.replace(one, size=4) == replace(one, size=4) == pickle.loads(pickle.dumps(replace(one, size=4)))
+    wrong: Any = Slotted
+    with pytest.raises(TypeError, match="unknown"):
+        wrong("a", unknown=2)
+    with pytest.raises(TypeError, match="name"):
+        wrong()
+    with pytest.raises(AttributeError, match="frozen"):
+        wrong("a").name = "b"
+
+
+def test_a_field_without_default_after_one_with() -> None:
+    with pytest.raises(TypeError, match="'b' has no default"):
+
+        @frozen
+        class Wrong:
+            a: int = 1
+            b: int  # type: ignore[misc]
+
+
+def test_equal_to_itself_only() -> None:
+    @frozen(eq=False)
+    class Alone:
+        a: list[int]
+
+    one = Alone([])
+    assert one == one != Alone([])
+    assert len({one, Alone([])}) == 2

@@ -9,11 +9,11 @@ import ctypes
 import errno
 from collections.abc import Iterator
 from ctypes import c_char_p, c_uint32, c_uint64, c_void_p
-from dataclasses import dataclass
 
 from stingless._gen.uapi import Command
 from stingless._sys.bpf import _bpf
 from stingless._sys.syscall import Fd
+from stingless.frozen import frozen
 
 
 class _BtfLoad(ctypes.Structure):
@@ -76,7 +76,7 @@ def btf_ids() -> Iterator[int]:
         attr = _Number(attr.next_id)
 
 
-@dataclass(frozen=True)
+@frozen
 class BtfInfo:
     """`kernel` for the kernel's own ("vmlinux") and its modules'; `name` is "" for others."""
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import ctypes
 import struct
 from ctypes import c_char, c_char_p, c_int32, c_uint32, c_uint64, c_void_p
-from dataclasses import dataclass
 from pathlib import Path
 
 from stingless._gen.uapi import Command
 from stingless._sys.bpf import _bpf, info_by_fd, object_name
 from stingless._sys.syscall import Fd
+from stingless.frozen import frozen
 
 
 class _Create(ctypes.Structure):
@@ -205,7 +205,7 @@ def map_fd_by_id(id: int, flags: int = 0) -> Fd:
     return Fd(_bpf(Command.MAP_GET_FD_BY_ID, _Id(id, 0, flags)), f"map {id}")
 
 
-@dataclass(frozen=True)
+@frozen
 class MapDescription:
     """From `struct bpf_map_info`.  Zero is what an older kernel does not tell."""
 

@@ -10,12 +10,12 @@ import ctypes
 import struct
 from collections.abc import Sequence
 from ctypes import c_char, c_char_p, c_int32, c_uint32, c_uint64, c_void_p
-from dataclasses import dataclass
 from pathlib import Path
 
 from stingless._gen.uapi import Command
 from stingless._sys.bpf import _bpf, object_name
 from stingless._sys.syscall import Fd
+from stingless.frozen import frozen
 
 Log = ctypes.Array[c_char]
 BPF_STATS_RUN_TIME = 0
@@ -120,7 +120,7 @@ class _Number(ctypes.Structure):
     _fields_ = (("number", c_uint32), ("next_id", c_uint32), ("open_flags", c_uint32))
 
 
-@dataclass(frozen=True)
+@frozen
 class Records:
     """Packed func_info (8 bytes each) or line_info (16 bytes each)."""
 
@@ -215,7 +215,7 @@ def prog_test_run(
     return attr.retval, new_data, new_ctx, attr.duration
 
 
-@dataclass(frozen=True)
+@frozen
 class RawProgramInfo:
     """`struct bpf_prog_info` with what its pointers lead to; `lines` are (insn, file_off, line_off, line_col)."""
 

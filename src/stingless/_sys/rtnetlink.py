@@ -11,8 +11,9 @@ import os
 import socket
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Self
+
+from stingless.frozen import frozen
 
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
 _NEWADDR, _GETADDR, _NEWROUTE, _GETROUTE, _NEWNEIGH, _GETNEIGH = 20, 22, 24, 26, 28, 30
@@ -34,7 +35,7 @@ _RT = struct.Struct("=8BI")  # family, dst_len, src_len, tos, table, protocol, s
 _ND = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
 
 
-@dataclass(frozen=True)
+@frozen
 class LinkInfo:
     """An interface.  `kind` is "veth", "bridge", ... ("" for hardware); `master` the index of its bridge or bond."""
 
@@ -49,7 +50,7 @@ class LinkInfo:
     operational: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class Configuration:
     """The configuration of one interface, as raw messages.  Addresses go back before it is set up (so that the kernel
     does not make link-local ones first), the others (permanent neighbours, then routes in their order) after that."""

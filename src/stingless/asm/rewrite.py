@@ -6,12 +6,12 @@ Pure.  Places are indexes of 8-byte slots, as in the verifier's log.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import accumulate
 from typing import TypedDict
 
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, decode, encode
+from stingless.frozen import replace
 from stingless.obj.spec import CoreRelocation, ExternRef, LineInfo, MapRef, Poison, ProgramSpec
 
 _GOTOL = op.JMP32 | op.JA

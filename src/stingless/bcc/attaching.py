@@ -27,6 +27,13 @@ def num_open_probes() -> int:
     return _open_probes
 
 
+def nothing_matches(what: str, fn_name: Name) -> None:
+    """A regular expression of an attach verb matches nothing.  bcc goes on without a word, so scripts go on here."""
+    import warnings
+
+    warnings.warn(f"{what}: {text_of(fn_name)} is attached to nothing", RuntimeWarning, stacklevel=4)
+
+
 class Attachment:
     """A function at one place.  `kind` is the verb's ("kprobe", for a kretprobe too), `name` bcc's name of the place;
     `drop` detaches it alone, which for one of many in a link is not to close the link."""

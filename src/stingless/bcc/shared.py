@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stingless.btf.kinds import Kind
 from stingless.errors import ObjectError, UnknownNameError
+from stingless.frozen import frozen, replace
 from stingless.programs import LoadedObject
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TAG = "bcc:"
 
 
-@dataclass(frozen=True)
+@frozen
 class Declared:
     """What is said of a table: `kind` as BPF_TABLE() names it, `pin` a path, `template` the table that inner maps are
     like, `scope` "public" or "shared"; each "" where nothing is said."""

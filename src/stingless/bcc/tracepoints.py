@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import ProgramType
-from stingless.bcc.attaching import Attaching
+from stingless.bcc.attaching import Attaching, nothing_matches
 from stingless.bcc.names import Name, bytes_of, text_of
-from stingless.errors import AttachError
 from stingless.events import RawTracepoint, Tracepoint
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ class Tracepoints(Attaching):
 
         found = tracepoints(bytes_of(tp_re).decode())
         if not found:
-            raise AttachError(
-                f"Failed to attach BPF program {text_of(fn_name)} to tracepoint {text_of(tp_re)}: none matches it", 2
-            )
+            nothing_matches(f"no tracepoint matches {text_of(tp_re)!r}", fn_name)
         for each in found:
             self._tracepoint(each, fn_name)
         return self

@@ -7,9 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import ProgramType
-from stingless.bcc.attaching import Attaching
+from stingless.bcc.attaching import Attaching, nothing_matches
 from stingless.bcc.names import Name, bytes_of, text_of
-from stingless.errors import AttachError
 from stingless.events import Uprobe
 
 if TYPE_CHECKING:
@@ -76,10 +75,9 @@ class Uprobes(Attaching):
 
         path = binary_of(text_of(name), pid)
         offsets = sorted({offset_of(path, at) for _, at in functions_and_addresses(path, bytes_of(sym_re))})
-        what = "uretprobe" if ret else "uprobe"
         if not offsets:
-            message = f"Failed to attach BPF program {text_of(fn_name)} to {what}: no function in {path} matches "
-            raise AttachError(message + repr(text_of(sym_re)), 2)
+            nothing_matches(f"no function in {path} matches {text_of(sym_re)!r}", fn_name)
+            return
         self._check_probe_quota(len(offsets))
         if pid <= 0:
             names = [_place(Uprobe(path, offset, ret, pid)) for offset in offsets]

@@ -7,7 +7,6 @@ refuses the program only if that is reached.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 from stingless.btf.core_access import (
@@ -25,6 +24,7 @@ from stingless.btf.core_patch import Decision, apply
 from stingless.btf.core_value import field_value, loaded
 from stingless.btf.types import ENUMS, Btf, Kind
 from stingless.errors import NotSupportedError, ObjectError
+from stingless.frozen import frozen, replace
 from stingless.obj.spec import Poison, ProgramSpec
 
 _SHOWN = 4  # candidates that a message names
@@ -37,7 +37,7 @@ def relocate(spec: ProgramSpec, local: Btf, kernel: Btf | None, modules: Modules
     return Relocator(local, kernel, modules).relocate(spec)
 
 
-@dataclass(frozen=True)
+@frozen
 class _Query:
     """One relocation's question, in the object's types.  `access` is set for those of fields, `enumerator` for those of
     enumerators."""
@@ -48,7 +48,7 @@ class _Query:
     enumerator: tuple[str, int] | None = None  # name, value
 
 
-@dataclass(frozen=True)
+@frozen
 class Candidate:
     """A type of the target that has the name asked for; `module` is "" in the kernel itself."""
 
@@ -62,7 +62,7 @@ class Candidate:
         return f"{spell(self.btf, self.id)} [{self.id}]{place}"
 
 
-@dataclass(frozen=True)
+@frozen
 class _Answer:
     """What one candidate gives: a value, and what a load of the field fetches."""
 

@@ -8,11 +8,11 @@ Source: Documentation/bpf/llvm_reloc.rst, enum bpf_core_relo_kind in linux/bpf.h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
 from stingless.btf.types import RECORDS, Btf, Kind, Type
 from stingless.errors import ObjectError
+from stingless.frozen import frozen
 
 MAX_STEPS = 64
 
@@ -63,7 +63,7 @@ _POISONING = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Field:
     """A place in a type: what is there, how many bits from the start, its width if it is a bit-field (else 0), and
     whether it is the last member of its struct, where an array without length may stand."""
@@ -74,7 +74,7 @@ class Field:
     last: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Step:
     """Into the member `name`, or ("") to element `index`.  `type` is what it leads to."""
 
@@ -83,7 +83,7 @@ class Step:
     type: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Access:
     """The way to a field; the first step is the index of the root.  Anonymous members are no steps of their own:
     another kernel may have the field without them."""

@@ -6,12 +6,11 @@ anonymous ones, sizes of integers and dimensions of arrays may differ, all point
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from stingless.btf.core_access import Access, Field, Step, element, spell
 from stingless.btf.core_names import essential_name
 from stingless.btf.types import ENUMS, RECORDS, Btf, Kind, Type
 from stingless.errors import ObjectError
+from stingless.frozen import replace
 
 _MAX_DEPTH = 32  # of types in types, as in the kernel's own implementation
 

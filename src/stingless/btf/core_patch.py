@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, call
 from stingless.errors import ObjectError
+from stingless.frozen import frozen
 
 # The number that libbpf calls too, so that a verifier's log reads the same: 0xbad2310, "bad relo".
 POISON = 195896080
@@ -17,7 +17,7 @@ _SIZES = {count: code for code, count in op.SIZE_BYTES.items()}
 _MODE = 0xE0
 
 
-@dataclass(frozen=True)
+@frozen
 class Decision:
     """What becomes of an instruction.  `value` is None when there is no answer, and `message` says why then.
     `expected` is what the compiler has put there, None when that is not known for sure.  `before` and `after` are what

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from stingless.btf.scalars import Boolean, Codec, Enumeration, fitting
+from stingless.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Field:
     """A named member: `bit_size` is 0 unless it is a bit-field."""
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from stingless.btf.fields import Field, storage
 from stingless.btf.records import StructCodec
 from stingless.btf.scalars import Codec, Enumeration, Float, Integer
+from stingless.frozen import frozen
 
 _MOST_ITEMS = 512  # nested structs beyond that are taken apart by functions of their own
 _INTS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
-@dataclass(frozen=True)
+@frozen
 class Functions:
     struct: struct.Struct
     one: Callable[[tuple[Any, ...]], Any]
@@ -27,7 +27,7 @@ class Functions:
     pack: Callable[[Any], bytes]
 
 
-@dataclass(frozen=True)
+@frozen
 class _Item:
     """One item of the format: `packed` is the expression for it."""
 

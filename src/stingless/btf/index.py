@@ -11,7 +11,6 @@ import sys
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from stingless.btf.decode import TAIL
 from stingless.btf.kinds import Kind
@@ -27,14 +26,12 @@ _KEPT = struct.Struct("=8sIIQ")
 _MAGIC = b"btfidx01"
 
 
-@dataclass
 class Index:
     """`offsets[n]` is where the blob's n-th own type starts, in words of 4 bytes from the start of the types; [0] is
     void's and means nothing."""
 
-    offsets: Sequence[int]
-    heads: Sequence[int] = ()
-    chain: Sequence[int] = ()
+    def __init__(self, offsets: Sequence[int], heads: Sequence[int] = (), chain: Sequence[int] = ()) -> None:
+        self.offsets, self.heads, self.chain = offsets, heads, chain
 
     def candidates(self, name: bytes) -> Iterator[int]:
         """Numbers of the types whose name may be `name`, lowest first."""

@@ -6,11 +6,11 @@ Format: Documentation/bpf/btf.rst and linux/btf.h.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, SupportsIndex, overload
 
 from stingless.errors import UnknownNameError
+from stingless.frozen import frozen, replace
 
 if TYPE_CHECKING:
     from stingless.btf.types import Btf
@@ -45,7 +45,7 @@ RECORDS = frozenset({Kind.STRUCT, Kind.UNION})
 ENUMS = frozenset({Kind.ENUM, Kind.ENUM64})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Member:
     """A field of a struct or union (`bit_size` 0 unless it is a bit-field), a parameter, or a data section's variable
     (`bit_size` its whole size)."""
@@ -152,7 +152,7 @@ class Values(tuple[tuple[str, int], ...]):
 NO_MEMBERS, NO_VALUES = Members(), Values()
 
 
-@dataclass(frozen=True)
+@frozen
 class Type:
     """One BTF type.  `size` is bytes where the kind has a size; `type` the id referred to where it refers to one."""
 

@@ -6,11 +6,11 @@ give its offsets; all other gaps are spelled out, so that the alignment that the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stingless.btf.kinds import ENUMS, RECORDS, Kind, Member, Type
 from stingless.errors import ObjectError
+from stingless.frozen import frozen
 
 if TYPE_CHECKING:
     from stingless.btf.types import Btf
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MAX_DEPTH = 64  # records in records
 
 
-@dataclass(frozen=True)
+@frozen
 class RecordLayout:
     packed: bool
     align: int  # bytes, with what `aligned` asks for

@@ -6,7 +6,6 @@ An object shipped with it loads on a kernel that has no BTF of its own, if that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from stingless.btf.core import Candidate, Relocator
 from stingless.btf.core_access import Access, RelocationKind, spell
@@ -14,6 +13,7 @@ from stingless.btf.core_names import essential_name
 from stingless.btf.types import ENUMS, RECORDS, Btf, Kind, Members, Type, Values
 from stingless.btf.writer import BtfBuilder
 from stingless.errors import ObjectError
+from stingless.frozen import replace
 from stingless.obj.spec import ObjectSpec
 
 _MOST_RECORDS = 256  # anonymous ones in one another and beside one another

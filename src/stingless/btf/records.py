@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, ClassVar, Self, cast
@@ -24,6 +23,7 @@ from stingless.btf.names import identifiers
 from stingless.btf.scalars import Array, Codec, bytes_of, described, shown
 from stingless.btf.types import Btf, Kind, Type
 from stingless.errors import ObjectError
+from stingless.frozen import frozen
 
 _MOST_FIELDS = 65536  # of a record with its anonymous members: BTF counts the members of one type in 16 bits
 _HEAVIEST = 1 << 20  # fields with all nested ones: empty structs can be nested without end in no bytes
@@ -279,7 +279,7 @@ def _through(slot: str, name: str) -> property:
     return property(get, set)
 
 
-@dataclass(frozen=True)
+@frozen
 class _Found:
     """A member with its bits counted from the outermost record; `c_name` "" for an anonymous union."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from stingless.btf.types import ENUMS, MAGIC, RECORDS, Btf, Kind, Member, Members, Type
+from stingless.frozen import replace
 
 _HEADER = "HBBIIIII"
 _MOST = 0xFFFF  # members of a type

@@ -6,18 +6,18 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from stingless.choice import KERNELS
 from stingless.cli.run import CANNOT
+from stingless.frozen import frozen
 
 _LOOP = ("bash", "-c", "for i in 1 2 3; do /bin/true; done")
 _FAMILY = ("bash", "-c", "ls / | head -n 1; true")
 _BUSY = (sys.executable, "-c", "sum(i * i for i in range(6_000_000))")
 
 
-@dataclass(frozen=True)
+@frozen
 class Part:
     title: str
     script: str

@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -153,6 +152,8 @@ def _script(script: Path, args: Sequence[str], ended: threading.Event) -> int:
         _explain(error, script)
         return CANNOT if isinstance(error, PrivilegeError | NotSupportedError) else 1
     except BaseException as error:
+        import traceback
+
         trace = error.__traceback__
         traceback.print_exception(type(error), error, _from_script(trace, script))
         return 1
@@ -163,6 +164,8 @@ def _script(script: Path, args: Sequence[str], ended: threading.Event) -> int:
 
 
 def _explain(error: StinglessError, script: Path) -> None:
+    import traceback
+
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == script]
     where = f"{script}:{frames[-1].lineno}: " if frames else ""
     text = error.render() if isinstance(error, VerifierError) else str(error)

@@ -10,10 +10,10 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stingless.errors import CompileError, Diagnostic
+from stingless.frozen import asdict, frozen
 from stingless.private_cache import PrivateCache as ObjectCache
 
 __all__ = ["Kept", "ObjectCache", "object_key", "program_key"]
@@ -72,7 +72,7 @@ def program_key(text: bytes, name: str, on_disk: bool, cflags: Sequence[str], ke
     return _sha256([text, *(os.fsencode(word) for word in words)]).hex()
 
 
-@dataclass(frozen=True)
+@frozen
 class Kept:
     """A compiled object as it is kept: with clang's warnings, the hash of each file that it was made from, and the
     files that would have been taken in place of one of these, had they been there."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from stingless.errors import Diagnostic
+from stingless.frozen import replace
 
 _MISSING = re.compile(r"'(?P<header>[^']+)' file not found")
 _KERNEL = ("linux/", "net/", "asm/", "asm-generic/", "trace/", "crypto/", "scsi/", "kernel/", "drivers/")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from stingless.compile.cache import Kept, program_key
 from stingless.errors import CompileError, Diagnostic
+from stingless.frozen import frozen
 from stingless.private_cache import PrivateCache
 
 _WANTED = "stingless-vmlinux"  # the stub headers/vmlinux.h includes it when it has no other
@@ -17,7 +17,7 @@ _NO_USES = ("bpf_helper_defs.h",)  # headers that name the kernel's types and us
 StrPath = str | os.PathLike[str]
 
 
-@dataclass(frozen=True)
+@frozen
 class Compiled:
     """An ELF object of eBPF code with BTF, and the compiler's warnings."""
 
@@ -47,7 +47,7 @@ def compile_program(path: StrPath, cflags: Sequence[str] = (), btf: StrPath | No
     return _compiled(_Program(os.fspath(path), text, True, tuple(cflags), Path(btf) if btf else None))
 
 
-@dataclass(frozen=True)
+@frozen
 class _Program:
     name: str
     text: bytes

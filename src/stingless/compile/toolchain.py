@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from stingless.errors import NotSupportedError
+from stingless.frozen import frozen
 
 HEADERS = Path(__file__).parent / "headers"
 BCC_HEADERS = HEADERS / "bcc"
@@ -18,7 +18,7 @@ MIN_CLANG = 12
 _UAPI_DIRS = {"x86_64": "x86-linux-any", "aarch64": "aarch64-linux-any"}
 
 
-@dataclass(frozen=True)
+@frozen
 class Compiler:
     """`argv` starts clang; `includes` are the directories with the kernel's UAPI headers.  For plain C there are also
     clang's own headers in `own` (stddef.h; empty: clang finds them) and the C library's in `libc` (string.h)."""

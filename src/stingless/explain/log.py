@@ -6,7 +6,8 @@ Reads the form that Linux prints since 4.9 (log level 1) and that the embedded v
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from stingless.frozen import frozen
 
 NO_REASON = "no reason given"
 _INSN = re.compile(r"^(?P<index>\d+): \([0-9a-f]{2}\) ")
@@ -19,7 +20,7 @@ _TRACE = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class ParsedLog:
     """`register` is the name ("R0") of the register that the verdict speaks of ("" when none) and `state` the last
     state that the log shows for it."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import errno
 import re
-from dataclasses import replace
 from fnmatch import translate
 
 from stingless._gen.uapi import AttachType, ProgramType
 from stingless._sys import bpf_link
 from stingless.errors import AttachError, StinglessError, UnknownNameError
 from stingless.events import KprobeMulti, TracingMulti
+from stingless.frozen import replace
 from stingless.linux import host
 from stingless.linux.link_refusals import refused
 from stingless.linux.links import BpfLink, require_type

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from stingless._gen.uapi import AttachType, LinkType
 from stingless._sys import bpf_link
+from stingless.frozen import field, frozen
 
 _UNION = 16  # where the part of a kind begins
 _NAMED = {LinkType.RAW_TRACEPOINT: "tp_name", LinkType.ITER: "target_name"}
@@ -32,7 +32,7 @@ _FIELDS: dict[LinkType, tuple[tuple[str, int, str], ...]] = {  # name, offset in
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class LinkInfo:
     """`details` holds what the kind of link has besides, under the kernel's names: "ifindex", "cgroup_id",
     "attach_type", ..."""

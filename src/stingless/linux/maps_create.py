@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import replace
 
 from stingless._gen.uapi import MapType
 from stingless._sys import bpf_map
 from stingless._sys.syscall import Fd
 from stingless.errors import LoadError, NotSupportedError
+from stingless.frozen import replace
 from stingless.linux.maps import LinuxMap
 from stingless.linux.refusals import MAP_SINCE, map_refused
 from stingless.obj.spec import MapSpec

@@ -21,7 +21,6 @@ from stingless.asm import opcodes as op
 from stingless.errors import LoadError, NotSupportedError, VerifierError
 from stingless.linux import btf_objects
 from stingless.linux.maps import LinuxMap
-from stingless.linux.program_refusals import program_refused
 from stingless.obj.spec import ProgramSpec
 
 _FIRST_LOG, _LAST_LOG = 64 << 10, 16 << 20
@@ -177,6 +176,8 @@ class _Attempt:
 
         refused = verifier_error(self._spec, text, failed)
         if refused.summary == NO_REASON:
+            from stingless.linux.program_refusals import program_refused
+
             raise program_refused(self._spec, failed)
         raise _without_helper(refused) or refused
 

@@ -14,13 +14,11 @@ import os
 import select
 import shutil
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from stingless._gen.helpers import Helper
 from stingless._gen.uapi import AttachType, ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, call, exit_, ld_imm64, mov, mov_imm
@@ -38,6 +36,9 @@ SCOPED_TYPES = {
 }
 
 
+_GET_CURRENT_CGROUP_ID = 80  # of Helper; a start needs no more of that enumeration
+
+
 def applies(spec: ProgramSpec) -> bool:
     """Whether a program is of a kind that is scoped: it runs for whatever task does something."""
     return spec.type in SCOPED_TYPES and spec.attach_type is not AttachType.TRACE_ITER
@@ -47,7 +48,7 @@ def prologue(cgroup_id: int) -> list[Instruction]:
     """Instructions that return 0 unless the current task is in that cgroup; the context stays in r1."""
     return [
         mov(6, 1),
-        call(Helper.get_current_cgroup_id),
+        call(_GET_CURRENT_CGROUP_ID),
         *ld_imm64(2, cgroup_id),
         Instruction(op.JMP | op.JEQ | op.X, 0, 2, 2),
         mov_imm(0, 0),
@@ -77,10 +78,17 @@ def create_cgroup() -> tuple[Path | None, str]:
     parent = own_cgroup()
     if parent is None:
         return None, "no cgroup v2 hierarchy is mounted"
-    try:
-        return Path(tempfile.mkdtemp(prefix=f"stingless-{os.getpid()}-", dir=parent)), ""
-    except OSError as e:
-        return None, f"no cgroup can be made in {parent}: {e.strerror}"
+    number = 0
+    while True:
+        made = parent / f"stingless-{os.getpid()}-{number}"
+        try:
+            made.mkdir(0o700)
+        except FileExistsError:
+            number += 1
+        except OSError as e:
+            return None, f"no cgroup can be made in {parent}: {e.strerror}"
+        else:
+            return made, ""
 
 
 class LinuxCommand(Owned):

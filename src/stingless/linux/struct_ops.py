@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Mapping
-from dataclasses import replace
 
 from stingless._gen.uapi import AttachType, ProgramType
 from stingless._sys import bpf_link, bpf_map, bpf_prog
@@ -22,6 +21,7 @@ from stingless.asm.instruction import encode, exit_, mov_imm
 from stingless.btf.types import Btf, Kind, Member, Type
 from stingless.errors import AttachError, LoadError, NotSupportedError, ObjectError, StinglessError, UnknownNameError
 from stingless.events import StructOps
+from stingless.frozen import replace
 from stingless.linux import btf_objects
 from stingless.linux.links import BpfLink, LinuxLink
 from stingless.linux.maps import LinuxMap

@@ -13,8 +13,6 @@ task's 32-bit call (int 0x80 on x86) is taken for the 64-bit one of its number.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from stingless._gen.helpers import PROTOTYPES, Helper
 from stingless._gen.uapi import ProgramType
 from stingless.asm import opcodes as op
@@ -35,6 +33,7 @@ from stingless.asm.instruction import (
 from stingless.asm.rewrite import insert, prepend
 from stingless.errors import AttachError, LoadError, VerifierError
 from stingless.events import Kprobe
+from stingless.frozen import frozen, replace
 from stingless.linux import host
 from stingless.linux.links import LinuxLink
 from stingless.linux.programs import LinuxProgram
@@ -42,7 +41,7 @@ from stingless.obj.spec import ProgramSpec
 from stingless.syscalls import number_of, syscall_of, takes_regs
 
 
-@dataclass(frozen=True)
+@frozen
 class Registers:
     """A machine's `struct pt_regs`: offsets in bytes."""
 

@@ -6,12 +6,12 @@ Source: the kernel's own types first, then those of each module; a section may n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from stingless._gen.uapi import AttachType, ProgramType
 from stingless.btf.core_names import essential_name
 from stingless.btf.types import Btf, Kind, Type
 from stingless.errors import NotSupportedError, UnknownNameError
+from stingless.frozen import replace
 from stingless.obj.resolve import Target
 from stingless.obj.spec import ProgramSpec
 

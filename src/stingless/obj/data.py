@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import replace
 
 from stingless._gen.uapi import MapType
 from stingless.btf.types import Btf, Kind, Type
 from stingless.errors import ObjectError
+from stingless.frozen import replace
 from stingless.obj.elf import SHF_ALLOC, STT_OBJECT, Elf, Relocation, Section, Symbol
 from stingless.obj.spec import MapSpec, VariableSpec
 

@@ -6,11 +6,11 @@ System V ABI, chapter 4; only relocatable 64-bit objects for machine EM_BPF (247
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 from stingless.errors import ObjectError
+from stingless.frozen import field, frozen
 
 EM_NONE, EM_BPF = 0, 247
 SHT_PROGBITS, SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_REL = 1, 2, 4, 8, 9
@@ -23,7 +23,7 @@ SHN_UNDEF = 0
 _LONGEST_NAME = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Symbol:
     name: str
     section: int  # index; 0 = undefined
@@ -38,14 +38,14 @@ class Symbol:
         return self.visibility in (STV_INTERNAL, STV_HIDDEN)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Relocation:
     offset: int  # bytes into the section
     type: int
     symbol: Symbol
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Section:
     index: int
     name: str
@@ -61,7 +61,7 @@ class Section:
         return bool(self.flags & SHF_EXECINSTR)
 
 
-@dataclass(frozen=True)
+@frozen
 class Elf:
     """A parsed object: `relocations` maps a section's index to what applies to it, by offset; only of sections that
     are loaded, not of debugging information.  `order` is "<" or ">"."""

@@ -8,7 +8,6 @@ the kernel itself), which the loader replaces by a descriptor; a call has PSEUDO
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, decode, encode
@@ -16,6 +15,7 @@ from stingless.btf.core_access import spell
 from stingless.btf.core_names import essential_name
 from stingless.btf.types import Btf, Kind, Type
 from stingless.errors import NotSupportedError, ObjectError, UnknownNameError
+from stingless.frozen import frozen, replace
 from stingless.obj.attach_ids import need_btf, types_of
 from stingless.obj.resolve import Target
 from stingless.obj.spec import ExternRef, ExternSpec, Poison, ProgramSpec
@@ -25,7 +25,7 @@ POISONED_CALL = 2002000000
 _CALL = op.JMP | op.CALL
 
 
-@dataclass(frozen=True)
+@frozen
 class _Found:
     id: int
     module: str

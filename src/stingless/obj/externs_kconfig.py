@@ -7,12 +7,12 @@ LINUX_HAS_SYSCALL_WRAPPER are facts of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from enum import Enum, auto
 from typing import Literal
 
 from stingless.btf.types import Btf, Kind, Type
 from stingless.errors import NotSupportedError, ObjectError, UnknownNameError
+from stingless.frozen import replace
 from stingless.obj.resolve import Target
 from stingless.obj.spec import ExternSpec, MapSpec
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from stingless.asm.instruction import decode_big, encode
 from stingless.errors import ObjectError
+from stingless.frozen import frozen
 from stingless.obj.elf import STB_LOCAL, STT_FUNC, Elf, Section, Symbol
 
 TEXT = ".text"
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Function:
     """Slots `start` to `end` of its section."""
 

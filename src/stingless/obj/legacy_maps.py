@@ -7,11 +7,11 @@ The types of keys and values are in BTF when the object has a struct `____btf_ma
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 
 from stingless._gen.uapi import MapType
 from stingless.btf.types import Btf, Kind
 from stingless.errors import ObjectError
+from stingless.frozen import replace
 from stingless.obj.elf import STT_SECTION, Elf, Symbol
 from stingless.obj.spec import MapSpec, Pinning
 

@@ -6,10 +6,10 @@ import struct
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from stingless.asm import opcodes as op
 from stingless.errors import ObjectError
+from stingless.frozen import frozen
 from stingless.obj.btf_ext import Records, Row, within
 from stingless.obj.elf import STT_SECTION, Elf, Relocation
 from stingless.obj.functions import Function, Functions
@@ -22,21 +22,21 @@ _LARGEST_PROGRAM, _LARGEST_OBJECT = 1_000_000, 2_000_000
 _IMM = struct.Struct("<i")
 
 
-@dataclass(eq=False)
 class _Piece:
     """A function with its references; places are counted from its start (slot `first` of its section)."""
 
-    code: bytearray
-    first: int
-    calls: list[tuple[int, Function]] = field(default_factory=list)
-    maps: list[MapRef] = field(default_factory=list)
-    externs: list[ExternRef] = field(default_factory=list)
-    core: list[CoreRelocation] = field(default_factory=list)
-    type: int = 0
-    lines: list[Row] = field(default_factory=list)  # as in `Records`
+    def __init__(self, code: bytearray, first: int) -> None:
+        self.code = code
+        self.first = first
+        self.calls: list[tuple[int, Function]] = []
+        self.maps: list[MapRef] = []
+        self.externs: list[ExternRef] = []
+        self.core: list[CoreRelocation] = []
+        self.type = 0
+        self.lines: list[Row] = []  # as in `Records`
 
 
-@dataclass(frozen=True)
+@frozen
 class Linked:
     """A program's code and what speaks of its instructions."""
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from stingless._gen.helpers import Helper
@@ -25,6 +24,7 @@ from stingless._gen.uapi import MapType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, call, decode, jump, ld_imm64, mov, mov_imm
 from stingless.asm.rewrite import insert
+from stingless.frozen import replace
 from stingless.obj.spec import MapRef, MapSpec, ObjectSpec, ProgramSpec
 
 LOSS_MAP = ".losses"

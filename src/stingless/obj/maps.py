@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from stingless._gen.uapi import MapType
 from stingless.btf.types import Btf, Kind, Member, Type
 from stingless.errors import ObjectError
+from stingless.frozen import replace
 from stingless.obj.data import by_owner
 from stingless.obj.elf import STT_FUNC, STT_SECTION, Elf, Relocation
 from stingless.obj.spec import MapSpec, Pinning

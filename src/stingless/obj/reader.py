@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from stingless._gen.uapi import MapType, ProgramType
 from stingless.btf.types import Btf, Kind
 from stingless.errors import ObjectError
+from stingless.frozen import replace
 from stingless.obj.btf_ext import Records
 from stingless.obj.btf_fit import fit_for_kernel, open_btf
 from stingless.obj.data import data_maps, variables, with_arena

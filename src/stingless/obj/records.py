@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stingless.btf.types import Btf, Kind, Member, Members, Type
 from stingless.btf.writer import BtfBuilder
+from stingless.frozen import replace
 from stingless.obj.spec import ObjectSpec, ProgramSpec
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from stingless.btf.types import Btf
 from stingless.errors import ObjectError
+from stingless.frozen import replace
 from stingless.obj.spec import ObjectSpec, ProgramSpec
 
 if TYPE_CHECKING:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from stingless.frozen import replace
 from stingless.obj.btf_edit import BtfEdit
 from stingless.obj.spec import LineInfo, MapSpec, ObjectSpec
 

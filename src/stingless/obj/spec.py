@@ -8,11 +8,11 @@ What a program needs of the kernel that it is loaded on (CO-RE relocations, exte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import AttachType, MapType, ProgramType
+from stingless.frozen import field, fields, frozen, replace
 
 if TYPE_CHECKING:
     from stingless.btf.types import Btf
@@ -24,11 +24,10 @@ class _Shown:
 
     def __repr__(self) -> str:
         parts = []
-        for each in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, each.name)
-            default = each.default_factory() if each.default_factory is not MISSING else each.default
-            if each.repr and (default is MISSING or value != default):
-                parts.append(f"{each.name}={value.name if isinstance(value, Enum) else repr(value)}")
+        for name, each in fields(self).items():
+            value = getattr(self, name)
+            if each.repr and (each.required or value != each.value()):
+                parts.append(f"{name}={value.name if isinstance(value, Enum) else repr(value)}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
@@ -39,7 +38,7 @@ class Pinning(IntEnum):
     BY_NAME = 1
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class StructOpsSpec(_Shown):
     """What a STRUCT_OPS map implements: the kernel's struct `type_name`, with `functions` as (member, program) and
     everything else in the map's `initial`.  `link` when the section asks for a link (`.struct_ops.link`)."""
@@ -49,7 +48,7 @@ class StructOpsSpec(_Shown):
     link: bool = False
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class MapSpec(_Shown):
     """A map to create.  Sizes are bytes.  `key_type` and `value_type` are BTF ids in the object's BTF (0: none).
     `initial` is the content of a data section's map; `frozen` makes it read-only for user space after that.
@@ -76,7 +75,7 @@ class MapSpec(_Shown):
     btf: Btf | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class VariableSpec(_Shown):
     """A global variable: `size` bytes at `offset` of the map `map`; `type` its BTF type (0: none)."""
 
@@ -89,7 +88,7 @@ class VariableSpec(_Shown):
     btf: Btf | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class ExternSpec(_Shown):
     """Something that the kernel is to provide.  In ".kconfig": `size` bytes at `offset` of the map of that name.  In
     ".ksyms": a function (kfunc) or variable of the kernel; `type` is its BTF type in the object (0: untyped, `void`),
@@ -104,7 +103,7 @@ class ExternSpec(_Shown):
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class ExternRef:
     """Instruction `insn` loads the address of a ".ksyms" extern, or calls it."""
 
@@ -112,7 +111,7 @@ class ExternRef:
     extern: ExternSpec
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class CoreRelocation:
     """Instruction `insn` is to be adapted to the kernel's types: `type` is the local root type's BTF id, `access` the
     access string ("0:1:2"), `kind` one of `enum bpf_core_relo_kind`."""
@@ -123,7 +122,7 @@ class CoreRelocation:
     kind: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Poison:
     """Instruction `insn` could not be resolved and makes the verifier refuse the program if it is reached; `message`
     says what was asked and what was looked at."""
@@ -132,7 +131,7 @@ class Poison:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class MapRef:
     """Instruction `insn` (an index of 8-byte slots) loads the address of map `map`, or, when `offset` is not None, the
     address `offset` bytes into the value of that one-entry array."""
@@ -142,7 +141,7 @@ class MapRef:
     offset: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class LineInfo:
     """Instruction `insn` comes from this line.  The offsets are into the object's BTF strings."""
 
@@ -160,7 +159,7 @@ class LineInfo:
         return self.line_col & 0x3FF
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class FuncInfo:
     """The (sub-)program that starts at instruction `insn` has BTF function type `type_id`."""
 
@@ -168,7 +167,7 @@ class FuncInfo:
     type_id: int
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class ProgramSpec(_Shown):
     """A program to load.  `code` is its instructions (8 bytes each, little endian), sub-programs appended; the
     references say which of them need something from outside.  `type` is UNSPEC until the section's name or an attach
@@ -210,7 +209,7 @@ class ProgramSpec(_Shown):
         return self.btf.string(best.file_off), best.line, self.btf.string(best.line_off)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class ObjectSpec(_Shown):
     """What one object file holds.  `variables["name"].value = x` edits the initial content of a data section's map."""
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from stingless._gen.uapi import MapType
 from stingless.btf.types import Btf, Kind, Type
 from stingless.errors import ObjectError
+from stingless.frozen import frozen
 from stingless.obj.data import by_owner
 from stingless.obj.elf import STT_SECTION, Elf, Relocation, Section
 from stingless.obj.spec import MapSpec, StructOpsSpec
@@ -15,7 +14,7 @@ BPF_F_LINK = 1 << 13
 SECTIONS = (".struct_ops", ".struct_ops.link", "?.struct_ops", "?.struct_ops.link")
 
 
-@dataclass(frozen=True)
+@frozen
 class _Variable:
     name: str
     type: Type

@@ -5,11 +5,10 @@ The sections `.kconfig` and `.ksyms` are in BTF alone; the ELF symbols tell whic
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from stingless._gen.uapi import MapType
 from stingless.btf.types import Btf, Kind, Type
 from stingless.errors import ObjectError
+from stingless.frozen import replace
 from stingless.obj.btf_edit import BtfEdit
 from stingless.obj.elf import SHN_UNDEF, STB_LOCAL, STB_WEAK, Elf
 from stingless.obj.spec import ExternSpec, MapSpec

@@ -6,10 +6,10 @@ Values are typed by BTF (see `stingless.btf.values`); of a variable without BTF 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stingless.errors import ObjectError, UnknownNameError
+from stingless.frozen import replace
 from stingless.obj.spec import MapSpec, ObjectSpec, VariableSpec
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from stingless.frozen import frozen, replace
 
 Memory = memoryview | bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Lost:
     """A gap in a stream: `count` records that found no room on `cpu` (-1: not known)."""
 
@@ -16,7 +17,7 @@ class Lost:
     cpu: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Run:
     """Records in `data`: the bytes from `offsets[i]` on, `sizes` of each or `sizes[i]`.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from stingless.frozen import field, frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Statistics:
     """Since the stream was opened: `records` and their `bytes` taken from the ring; `lost` records that found no room,
     `lost_by_cpu` those of a known CPU, or None when nobody counts them (a ring buffer of Linux whose programs were not

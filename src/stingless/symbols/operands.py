@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from stingless.errors import ObjectError
+from stingless.frozen import frozen, replace
 
 
-@dataclass(frozen=True)
+@frozen
 class Operand:
     """A `constant`; or the register `base`; or, with an `offset`, what memory has at base + offset + index * scale, or
     at the symbol's address + offset when the base is the instruction pointer.  Registers are fields of the kernel's

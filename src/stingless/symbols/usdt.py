@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from stingless.errors import ObjectError, UnknownNameError
+from stingless.frozen import frozen
 from stingless.symbols.elf_file import ET_EXEC, SHT_NOTE, ElfFile, Section
 from stingless.symbols.operands import operand, split
 
 _NT_STAPSDT = 3
 
 
-@dataclass(frozen=True)
+@frozen
 class Place:
     """One place of a probe: `address` and `offset` of its instruction, in the program's memory image and in the file;
     `semaphore` the offset in the file of its counter (0: none), `semaphore_address` where that is in the image.
@@ -32,7 +32,7 @@ class Place:
     semaphore_address: int = 0
 
 
-@dataclass(frozen=True)
+@frozen
 class Probes:
     """A file's probes.  `fixed`: its addresses are those of memory (no position-independent code)."""
 
@@ -116,7 +116,7 @@ def _places(elf: ElfFile, section: Section, base: int) -> Iterator[tuple[str, st
 CONST, REG, REG_DEREF, SIB = range(4)
 
 
-@dataclass(frozen=True)
+@frozen
 class Argument:
     """Where an argument is: the constant `value`; in the register at `register` (an offset in struct pt_regs); or in
     memory at register + `index` register * 2**`scale` + `value`.  `size` bytes, a negative number if `signed`."""

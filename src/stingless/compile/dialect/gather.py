@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from stingless.errors import CompileError, Diagnostic
+from stingless.frozen import frozen
 
 _INCLUDE = re.compile(
     r"""
@@ -37,13 +37,13 @@ _LIBRARY_TEXT = (
 _LIBRARY = frozenset(_LIBRARY_TEXT.split())
 
 
-@dataclass
 class Gathered:
     """`text` is the whole; `headers` are those of the kernel that it includes, `files` the user's that are in it."""
 
-    text: str
-    headers: list[str] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.headers: list[str] = []
+        self.files: list[Path] = []
 
 
 class Gathering:
@@ -156,7 +156,7 @@ def _marker(line: int, name: str) -> str:
     return f'#line {line} "{quoted}"\n'
 
 
-@dataclass(frozen=True)
+@frozen
 class Flags:
     """clang's arguments in parts: `macros` are -D and -U, `directories` where headers are, `included` by -include,
     `rest` all other."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stingless.errors import CompileError, StinglessError
+from stingless.frozen import replace
 
 if TYPE_CHECKING:
     from stingless.compile.dialect.translate import Translation

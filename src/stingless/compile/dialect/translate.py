@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from stingless.compile.dialect.facts import Facts
@@ -26,6 +25,7 @@ from stingless.compile.dialect.tracepoints import tracepoint_records
 from stingless.compile.dialect.usdt_arguments import usdt_arguments
 from stingless.compile.dialect.work import Work
 from stingless.errors import UnknownNameError
+from stingless.frozen import frozen
 
 _LICENSE = re.compile(r"#\s*define\s+BPF_LICENSE\s+(?P<text>[^\n]+)")
 _RECORDS = ("struct", "union", "enum")
@@ -34,7 +34,7 @@ _TAG = re.compile(r"\b(struct|union|enum)\s+([A-Za-z_]\w*)")
 _NOT_CODE = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.S)
 
 
-@dataclass(frozen=True)
+@frozen
 class Translation:
     """`functions` are the programs in order, `tables` the tables, `headers` the kernel's headers that the text
     includes, `files` the user's own; `absent` are structs of tracepoints that the kernel does not have; `flags` are the
