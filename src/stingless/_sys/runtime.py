@@ -13,11 +13,14 @@ import weakref
 from ctypes import POINTER, Structure, byref, c_char, c_int, c_int32, c_uint8, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stingless._sys.ringbuf import RingMemory
 from stingless.cpus import possible_cpus
 from stingless.errors import NotSupportedError
+
+if TYPE_CHECKING:
+    from stingless._sys.runtime_objects import Objects
 
 _MAX_HELPERS = 256
 FAULTS = ("", "an unknown opcode", "an unknown helper", "the instruction budget", "more than 8 call frames")
@@ -36,6 +39,8 @@ class Task(Structure):
         ("memory", c_int32),
         ("comm", c_char * 16),
         ("cgroup", c_uint64),
+        ("start_time", c_uint64),
+        ("exit_code", c_int32),
     )
 
 
@@ -68,6 +73,7 @@ class _Env(Structure):
         ("mac", c_void_p),
         ("network", c_void_p),
         ("data_hard_start", c_void_p),
+        ("objects", c_void_p),
     )
 
 
@@ -362,11 +368,11 @@ class Map:
 class Program:
     """`struct st_prog`: resolved instructions, kept alive with the maps that they point to."""
 
-    def __init__(self, code: bytes, type: int, trace: Ring, maps: list[Map]) -> None:
+    def __init__(self, code: bytes, type: int, trace: Ring, maps: list[Map], objects: Objects | None = None) -> None:
         self._library = library()
         self._code = ctypes.create_string_buffer(code, len(code))
-        self._kept = (trace, maps)
-        self._env = _Env(trace=trace.address)
+        self._kept = (trace, maps, objects)
+        self._env = _Env(trace=trace.address, objects=objects.address if objects else None)
         self._prog = _Prog(ctypes.addressof(self._code), len(code) // 8, type, ctypes.pointer(self._env))
 
     @property

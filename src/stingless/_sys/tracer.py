@@ -41,6 +41,7 @@ class Report(IntEnum):
     STARTED = 1
     EXEC_FAILED = 2
     EXITED = 3
+    UNREAD = 4
 
 
 class _Attach(Structure):

@@ -22,24 +22,28 @@ from stingless.owned import Owned
 
 if TYPE_CHECKING:
     from stingless.btf.types import Btf
+    from stingless.embedded.objects.known import KnownObjects
     from stingless.embedded.sources.packets import SocketFilterLink, XdpLink
     from stingless.embedded.sources.tracer import Tracer, TracerLink
 
 T = TypeVar("T", bound=Owned)
 
 _TRACE_HELPERS = (6, 177)  # trace_printk, trace_vprintk
+_TASK_HELPERS = (35, 158)  # get_current_task, get_current_task_btf
 
 
 class EmbeddedKernel:
     """A kernel of our own: no privileges, no kernel features but ptrace(2).
 
     Programs see the command that `spawn()` starts, packets at interfaces of the caller's network namespace, and what
-    `Program.run()` gives them.  Raises `NotSupportedError` where the C runtime was not built.
+    `Program.run()` gives them.  What bpf_get_current_task() leads to is laid out as `btf` tells: by default as in the
+    machine's kernel, or as the BTF last given to `resolve()`.  Raises `NotSupportedError` where the C runtime was not
+    built.
     """
 
     name = "embedded"
 
-    def __init__(self) -> None:
+    def __init__(self, btf: Btf | None = None) -> None:
         self.scoped = True
         self.scope_note = ""
         self._made: dict[int, Owned] = {}
@@ -50,6 +54,8 @@ class EmbeddedKernel:
         self.trace = runtime.Ring(0)
         self._backlog: runtime.Ring | None = None
         self._traced = False
+        self._btf = btf
+        self._objects: KnownObjects | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +79,8 @@ class EmbeddedKernel:
         from stingless.embedded.target import EmbeddedTarget
         from stingless.obj.resolve import resolve
 
+        if btf is not None and btf is not self._btf:
+            self._btf, self._objects = btf, None
         return resolve(spec, EmbeddedTarget(), btf)
 
     def create_map(self, spec: MapSpec) -> EmbeddedMap:
@@ -105,7 +113,7 @@ class EmbeddedKernel:
             from stingless.embedded.target import EmbeddedTarget
             from stingless.obj.resolve import resolve_program
 
-            spec = resolve_program(spec, EmbeddedTarget())
+            spec = resolve_program(spec, EmbeddedTarget(), self._btf)
         mine: dict[str, EmbeddedMap] = {}
         for ref in spec.map_refs:
             if ref.map not in maps:
@@ -120,10 +128,27 @@ class EmbeddedKernel:
         from stingless.embedded.verifier import verify
 
         result = verify(spec, {name: map.spec for name, map in mine.items()}, SUPPORTED_HELPERS)
-        if not self._traced and _prints(spec.code):
+        if not self._traced and _calls(spec.code, _TRACE_HELPERS):
             self._traced = True
             self._backlog = readers.trace_ring(self.trace)
-        return self._keep(EmbeddedProgram(spec, next(self._fds), mine, result, self.trace))
+        objects = self._known_objects() if _calls(spec.code, _TASK_HELPERS) else None
+        return self._keep(EmbeddedProgram(spec, next(self._fds), mine, result, self.trace, objects))
+
+    def _known_objects(self) -> KnownObjects | None:
+        """None where there is no BTF to lay them out by."""
+        if self._objects is None:
+            from stingless.embedded.objects.known import KnownObjects
+            from stingless.embedded.target import EmbeddedTarget
+
+            btf = self._btf or EmbeddedTarget().btf
+            self._objects = KnownObjects(btf) if btf is not None else None
+        return self._objects
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The places of kernel objects that programs read and that are not known here (they read as zero there), as
+        "task_struct.sched_class": each once.  They are told by the logger "stingless" too."""
+        return tuple(self._objects.unread) if self._objects is not None else ()
 
     def attach_struct_ops(self, map: Map, programs: Mapping[str, Program]) -> Link:
         """There is no kernel struct to implement here."""
@@ -196,9 +221,9 @@ class EmbeddedKernel:
             self._backlog = None
 
 
-def _prints(code: bytes) -> bool:
+def _calls(code: bytes, helpers: Sequence[int]) -> bool:
     call = b"\x85\x00\x00\x00"
     return any(
-        code[at : at + 4] == call and int.from_bytes(code[at + 4 : at + 8], "little") in _TRACE_HELPERS
+        code[at : at + 4] == call and int.from_bytes(code[at + 4 : at + 8], "little") in helpers
         for at in range(0, len(code), 8)
     )

@@ -21,6 +21,7 @@ from stingless.owned import Owned
 
 if TYPE_CHECKING:
     from stingless._sys.runtime import Ring, Task
+    from stingless.embedded.objects.known import KnownObjects
     from stingless.embedded.verifier import VerifierResult
 
 P = ProgramType
@@ -47,6 +48,7 @@ class EmbeddedProgram(Owned):
         maps: Mapping[str, EmbeddedMap],
         verified: VerifierResult,
         trace: Ring,
+        objects: KnownObjects | None = None,
     ) -> None:
         self._spec = spec
         self.fd = fd
@@ -64,7 +66,9 @@ class EmbeddedProgram(Owned):
             struct.pack_into("<I", code, at + 12, address >> 32)
         ctx_access.rewrite(code, spec.type, verified.packet_pointer_loads)
         handles = [maps[name].handle for name in sorted({ref.map for ref in spec.map_refs})]
-        self.handle = runtime.Program(bytes(code), spec.type, trace, handles)
+        self.objects = objects
+        native = objects.native if objects is not None else None
+        self.handle = runtime.Program(bytes(code), spec.type, trace, handles, native)
 
     @property
     def spec(self) -> ProgramSpec:
@@ -118,6 +122,8 @@ class EmbeddedProgram(Owned):
         if len(ctx or b"") < self._context_bytes:
             raise self._not_run(f"it uses {self._context_bytes} bytes of its context; {len(ctx or b'')} were given")
         retval, after, duration = self.handle.run_context(ctx or b"", repeat, task)
+        if self.objects is not None:
+            self.objects.look()
         return RunResult(retval & 0xFFFFFFFF, b"", after if ctx else b"", duration)
 
     def _not_run(self, why: str) -> LoadError:

@@ -2,6 +2,7 @@
  * packet, and map values; nothing else of this process.  User memory is the task's, read with process_vm_readv(2), so
  * that a bad address is an error and not a crash. */
 #include "helpers.h"
+#include "objects.h"
 
 static u64 from_span(void *to, const void *base, u64 length, u64 address, u64 size, bool string)
 {
@@ -20,6 +21,8 @@ u64 st_copy_kernel(const struct st_env *env, void *to, u64 address, u64 size, bo
 		copied = from_span(to, env->stack, ST_FRAMES * ST_STACK, address, size, string);
 	if (!copied && env->data)
 		copied = from_span(to, env->data_hard_start, (u64)(env->data_limit - env->data_hard_start), address, size, string);
+	if (!copied)
+		copied = st_objects_read(env->objects, to, address, size, string);
 	return copied ? copied : st_maps_read(to, address, size, string);
 }
 

@@ -37,6 +37,8 @@ struct st_task {
 	s32 memory;
 	char comm[16];
 	u64 cgroup;
+	u64 start_time; /* ns, CLOCK_MONOTONIC, when its start was seen; else 0 */
+	s32 exit_code;  /* as of wait(2), once it exits */
 };
 
 /* Kernel memory that a program may read with bpf_probe_read_kernel(): the event's own records, nothing else. */
@@ -74,6 +76,7 @@ struct st_env {
 	/* packet programs, continued */
 	u8 *mac, *network;      /* link and network header */
 	u8 *data_hard_start;    /* start of the writable buffer; data_hard_start <= data_meta <= data */
+	struct st_objects *objects; /* objects.h: what bpf_get_current_task() gives; 0: there is no layout of them */
 };
 
 enum st_fault { ST_FAULT_NONE, ST_FAULT_OPCODE, ST_FAULT_HELPER, ST_FAULT_BUDGET, ST_FAULT_DEPTH };

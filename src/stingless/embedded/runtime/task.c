@@ -1,5 +1,6 @@
 /* Helpers about the current task, the time, and this execution. */
 #include "helpers.h"
+#include "objects.h"
 
 enum { CLOCK_MONOTONIC = 1, CLOCK_MONOTONIC_COARSE = 6, CLOCK_BOOTTIME = 7, CLOCK_TAI = 11 };
 
@@ -57,9 +58,17 @@ HELPER_DEFINE(st_get_current_comm)
 	return 0;
 }
 
-/* There is no struct task_struct: an address that differs by task and that nothing can be read from. */
+/* Without a layout of kernel objects: an address that differs by task and that nothing can be read from. */
 HELPER_DEFINE(st_get_current_task)
 {
+	if (env->objects) {
+		struct st_task own;
+		if (env->task)
+			return st_objects_current(env->objects, env->task);
+		own = (struct st_task){.pid = gettid(), .tgid = getpid(), .cpu = env->cpu};
+		st_task_comm(env, own.comm);
+		return st_objects_current(env->objects, &own);
+	}
 	return 0xffff888000000000ull + ((u64)(u32)st_task_pid(env) << 14);
 }
 

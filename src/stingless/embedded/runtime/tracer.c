@@ -118,6 +118,7 @@ static void remove_thread(struct st_tracer *tracer, s32 tid)
 	if (!thread)
 		return;
 	st_step_forget(tracer, thread);
+	st_objects_forget(tracer->objects, tid);
 	*at = thread->next;
 	leave_group(thread);
 	st_space_release(thread->space);
@@ -246,6 +247,8 @@ s32 st_tracer_attach(struct st_tracer *tracer, const struct st_attach *what)
 		tracer->locations[link.location].uses++;
 	}
 	tracer->links[id] = link;
+	if (what->program->env_default->objects)
+		tracer->objects = what->program->env_default->objects;
 	if (id == tracer->link_count)
 		tracer->link_count++;
 	summarize(tracer);
@@ -369,6 +372,7 @@ s32 st_tracer_start(struct st_tracer *tracer, const char *path, char *const *arg
 	}
 	thread->known = thread->started = true;
 	tracer->main = pid;
+	thread->task.start_time = st_now();
 	tracer->running = true;
 	tracer->instruction_count = st_filter(tracer, tracer->instructions);
 	tracer->retune = false;
@@ -424,6 +428,7 @@ static void on_fork(struct st_tracer *tracer, struct st_thread *parent)
 	if (!child || child->known)
 		return;
 	child->known = join_group(child, flags & CLONE_THREAD ? parent->group : 0, tid);
+	child->task.start_time = st_now();
 	if (parent->space && flags & CLONE_VM) {
 		child->space = parent->space;
 		child->space->uses++;
@@ -458,6 +463,9 @@ static void on_exec(struct st_tracer *tracer, s32 pid)
 	s32 former = (s32)event_message(pid);
 	struct st_thread *thread = st_find(tracer, former);
 	if (thread && former != pid) {
+		struct st_thread *leader = st_find(tracer, pid);
+		if (leader)
+			thread->task.start_time = leader->task.start_time;
 		remove_thread(tracer, pid);
 		struct st_thread **at = slot_of(tracer, former);
 		*at = thread->next;
@@ -593,6 +601,7 @@ static void on_stop(struct st_tracer *tracer, s32 tid, s32 status)
 		on_fork(tracer, thread);
 		break;
 	case PTRACE_EVENT_EXIT:
+		thread->task.exit_code = (s32)event_message(tid);
 		st_scheduler_event(tracer, thread, ST_PROCESS_EXIT, 0);
 		if (thread->group && !thread->exiting)
 			thread->group->live--;
@@ -648,7 +657,7 @@ static void retune(struct st_tracer *tracer)
 
 static s32 take_report(struct st_tracer *tracer)
 {
-	for (u32 report = ST_STARTED; report <= ST_EXITED; report++)
+	for (u32 report = ST_STARTED; report <= ST_UNREAD; report++)
 		if (tracer->reports >> report & 1) {
 			tracer->reports &= ~(1u << report);
 			return (s32)report;
@@ -709,6 +718,8 @@ s32 st_tracer_run(struct st_tracer *tracer)
 			continue;
 		}
 		on_stop(tracer, tid, status);
+		if (st_objects_has_unread(tracer->objects))
+			tracer->reports |= 1u << ST_UNREAD;
 		if (tracer->closing)
 			kill_all(tracer);
 		else if (tracer->retune && tracer->main_started)

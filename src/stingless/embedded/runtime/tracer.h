@@ -9,6 +9,7 @@
 #pragma once
 #include "runtime.h"
 #include "libc.h"
+#include "objects.h"
 #if defined(__x86_64__)
 #include "tracer_x86_64.h"
 #elif defined(__aarch64__)
@@ -54,7 +55,7 @@ struct st_attach {
 };
 
 /* What st_tracer_run() returns for. */
-enum st_report { ST_DONE, ST_STARTED, ST_EXEC_FAILED, ST_EXITED };
+enum st_report { ST_DONE, ST_STARTED, ST_EXEC_FAILED, ST_EXITED, ST_UNREAD /* there is something for st_objects_take_unread() */ };
 
 struct st_link {
 	bool used;
@@ -189,6 +190,7 @@ struct st_tracer {
 	u64 *instructions; /* of the seccomp filter */
 	u32 instruction_count;
 	u64 signal_mask;
+	struct st_objects *objects; /* of the kernel object that the programs are of, or 0 */
 	s32 own_pid;
 	const char *path;
 	char *const *argv, *const *environment;
@@ -227,6 +229,10 @@ bool st_read_user(s32 pid, void *to, u64 from, usize size);
 bool st_write_user(s32 pid, u64 to, const void *from, usize size);
 
 /* tracer_proc.c */
+char *st_append_number(char *to, u64 value); /* its end */
+/* What follows NAME at the start of a line, or "". */
+const char *st_proc_field(const char *text, const char *name);
+u64 st_proc_number(const char *text); /* after spaces */
 s64 st_read_proc(s32 pid, const char *name, char *to, usize room); /* bytes or -errno; ends with 0 */
 int st_open_memory(s32 tid);
 char *st_read_maps(s32 pid);                                       /* malloc-ed */

@@ -1,7 +1,7 @@
 /* The ptrace event source: what /proc tells of a task. */
 #include "tracer.h"
 
-static char *append_number(char *to, u64 value)
+char *st_append_number(char *to, u64 value)
 {
 	char digits[20];
 	u32 count = 0;
@@ -17,7 +17,7 @@ static char *append_number(char *to, u64 value)
 static int open_proc(s32 pid, const char *name, int flags)
 {
 	char path[64] = "/proc/";
-	char *end = append_number(path + 6, (u64)pid);
+	char *end = st_append_number(path + 6, (u64)pid);
 	*end++ = '/';
 	memcpy(end, name, strlen(name) + 1);
 	return (int)sys6(NR_OPENAT, -100, (long)path, flags | 02000000, 0, 0, 0); /* AT_FDCWD, O_CLOEXEC */
@@ -52,11 +52,14 @@ char *st_read_maps(s32 pid)
 }
 
 /* The text after "\nNAME" in /proc/PID/status, or at its start. */
-static const char *field(const char *text, const char *name)
+const char *st_proc_field(const char *text, const char *name)
 {
 	usize length = strlen(name);
 	for (const char *line = text; line && *line;) {
-		if (!memcmp(line, name, length))
+		usize same = 0;
+		while (same < length && line[same] == name[same])
+			same++;
+		if (same == length)
 			return line + length;
 		while (*line && *line != '\n')
 			line++;
@@ -65,7 +68,7 @@ static const char *field(const char *text, const char *name)
 	return "";
 }
 
-static u64 number(const char *text)
+u64 st_proc_number(const char *text)
 {
 	u64 value = 0;
 	while (*text == ' ' || *text == '\t')
@@ -82,7 +85,7 @@ void st_read_task(struct st_thread *thread)
 	task->pid = task->memory = thread->tid;
 	if (st_read_proc(thread->tid, "status", text, sizeof text) <= 0)
 		return;
-	const char *name = field(text, "Name:\t");
+	const char *name = st_proc_field(text, "Name:\t");
 	memset(task->comm, 0, sizeof task->comm);
 	for (u32 i = 0; i < sizeof task->comm - 1 && *name && *name != '\n'; name++) {
 		if (*name == '\\' && name[1])
@@ -90,10 +93,10 @@ void st_read_task(struct st_thread *thread)
 		else
 			task->comm[i++] = *name;
 	}
-	task->tgid = (s32)number(field(text, "Tgid:"));
-	task->ppid = (s32)number(field(text, "PPid:"));
-	task->uid = (u32)number(field(text, "Uid:"));
-	task->gid = (u32)number(field(text, "Gid:"));
+	task->tgid = (s32)st_proc_number(st_proc_field(text, "Tgid:"));
+	task->ppid = (s32)st_proc_number(st_proc_field(text, "PPid:"));
+	task->uid = (u32)st_proc_number(st_proc_field(text, "Uid:"));
+	task->gid = (u32)st_proc_number(st_proc_field(text, "Gid:"));
 	thread->task_at = st_now();
 }
 
@@ -125,9 +128,9 @@ char st_state(s32 tid, u32 *cpu, s32 *priority)
 			continue;
 		index++;
 		if (index == 18 && priority)
-			*priority = at[1] == '-' ? -(s32)number(at + 2) : (s32)number(at + 1);
+			*priority = at[1] == '-' ? -(s32)st_proc_number(at + 2) : (s32)st_proc_number(at + 1);
 		if (index == 39 && cpu)
-			*cpu = (u32)number(at + 1);
+			*cpu = (u32)st_proc_number(at + 1);
 	}
 	return state;
 }

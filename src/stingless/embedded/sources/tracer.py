@@ -24,7 +24,7 @@ import atexit
 import errno
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ from stingless.owned import Owned
 
 if TYPE_CHECKING:
     from stingless.embedded.kernel import EmbeddedKernel
+    from stingless.embedded.objects.known import KnownObjects
     from stingless.embedded.programs import EmbeddedProgram
 
 
@@ -62,10 +63,11 @@ class TracerLink(Owned):
 class TracedCommand:
     """See `stingless.kernel.Command`."""
 
-    def __init__(self, native: NativeTracer, argv: Sequence[str]) -> None:
+    def __init__(self, native: NativeTracer, argv: Sequence[str], unread: Callable[[], None]) -> None:
         if not argv:
             raise ValueError("a command needs a name")
         self._native = native
+        self._unread = unread
         self.argv = tuple(argv)
         self.pid = -1
         self._owner = os.getpid()
@@ -108,6 +110,8 @@ class TracedCommand:
                     self._started.set()
                 elif report is Report.STARTED:
                     self._started.set()
+                elif report is Report.UNREAD:
+                    self._unread()
                 else:
                     self._status = os.waitstatus_to_exitcode(self._native.status)
                     self._exited.set()
@@ -137,6 +141,7 @@ class Tracer:
 
     def __init__(self, kernel: EmbeddedKernel) -> None:
         self._native = NativeTracer()
+        self._objects: list[KnownObjects] = []
         self._command: TracedCommand | None = None
         self._closed = False
         self._lock = threading.Lock()
@@ -146,7 +151,7 @@ class Tracer:
         self._open()
         if self._command is not None:
             raise NotSupportedError("a second command on one embedded kernel", advice="make another kernel object")
-        self._command = TracedCommand(self._native, argv)
+        self._command = TracedCommand(self._native, argv, self._look)
         atexit.register(self._command.close)
         return self._command
 
@@ -154,6 +159,8 @@ class Tracer:
         """Raises `AttachError`.  When the command runs, the program sees it from the return of this call on."""
         self._open()
         target = target_of(event)
+        if program.objects is not None and program.objects not in self._objects:
+            self._objects.append(program.objects)
         number = self._native.attach(
             program.handle.address,
             target.kind,
@@ -171,6 +178,10 @@ class Tracer:
         if self._command is None:
             notes.append(f"{event} waits for a command to trace: `stingless run SCRIPT -- COMMAND`")
         return TracerLink(self, program, event, number, "; ".join(notes))
+
+    def _look(self) -> None:
+        for each in self._objects:
+            each.look()
 
     def detach(self, number: int) -> None:
         """The program does not run any more when this returns."""
