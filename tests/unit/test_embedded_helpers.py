@@ -15,7 +15,7 @@ import pytest
 
 from stingless._gen.helpers import Helper
 from stingless._gen.uapi import ProgramType
-from stingless._sys import runtime
+from stingless._sys import runtime, runtime_maps
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, add_imm, call, encode, exit_, ld_imm64, load, mov, mov_imm, store
 from stingless.embedded.helpers import SUPPORTED_HELPERS
@@ -33,7 +33,9 @@ def kernel() -> Iterator[EmbeddedKernel]:
         yield kernel
 
 
-def execute(code: list[Instruction], ctx: bytes = b"", task: runtime.Task | None = None, *maps: runtime.Map) -> int:
+def execute(
+    code: list[Instruction], ctx: bytes = b"", task: runtime.Task | None = None, *maps: runtime_maps.Map
+) -> int:
     program = runtime.Program(encode(code), ProgramType.KPROBE, runtime.Ring(0), list(maps))
     return program.run_context(ctx, task=task)[0]
 
@@ -140,7 +142,7 @@ def test_kernel_memory_is_not_this_process() -> None:
 
 
 def test_kernel_memory_includes_values_and_context() -> None:
-    array = runtime.Map(2, 4, 8, 2, 0, 8)
+    array = runtime_maps.Map(2, 4, 8, 2)
     array.set(b"\1\0\0\0", b"abcdefgh", 0)
     wanted = int.from_bytes(b"abcdefgh", "little")
     assert read_kernel(array.memory + 8) == (0, wanted)
@@ -180,7 +182,7 @@ def test_user_string_up_to_unmapped_memory() -> None:
 
 def test_for_each_map_elem() -> None:
     """The callback sees each key and value once; returning 1 ends the walk."""
-    table = runtime.Map(1, 4, 8, 8, 0, 8)
+    table = runtime_maps.Map(1, 4, 8, 8)
     for number in range(1, 6):
         table.set(number.to_bytes(4, "little"), (number * 10).to_bytes(8, "little"), 0)
 
@@ -238,7 +240,7 @@ BAD_FORMATS = ["%f", "%n", "%", "%d %d %d %d", "%5.2d", "%hd", "caf\xe9", "\x01"
 
 def printk(kernel: EmbeddedKernel, text: bytes, arguments: tuple[int, ...] = ()) -> int:
     """bpf_trace_printk() of a format in a map, past the verifier."""
-    constant = runtime.Map(2, 4, len(text), 1, 0, len(text))
+    constant = runtime_maps.Map(2, 4, len(text), 1)
     constant.set(bytes(4), text, 0)
     code = [*ld_imm64(1, constant.memory), mov_imm(2, len(text))]
     for register, value in enumerate(arguments, 3):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stingless._sys import runtime
+from stingless._sys import runtime, runtime_maps
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, call, encode, exit_, ld_imm64, load, mov, mov_imm, store
 
@@ -320,8 +320,8 @@ def test_context_is_passed_and_written_back() -> None:
 
 def test_tail_calls_stop_after_33() -> None:
     """A program that calls itself runs 34 times."""
-    counts = runtime.Map(2, 4, 8, 1, 0, 8)
-    table = runtime.Map(3, 4, 4, 2, 0, 4)
+    counts = runtime_maps.Map(2, 4, 8, 1)
+    table = runtime_maps.Map(3, 4, 8, 2)
     code = [
         *ld_imm64(6, counts.memory),
         load(op.DW, 0, 6, 0),

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import platform
 import weakref
 from ctypes import POINTER, Structure, byref, c_char, c_int, c_int32, c_uint8, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stingless._sys.ringbuf import RingMemory
 from stingless.cpus import possible_cpus
 from stingless.errors import NotSupportedError
 
 if TYPE_CHECKING:
+    from stingless._sys.runtime_maps import Map
     from stingless._sys.runtime_objects import Objects
 
 _MAX_HELPERS = 256
@@ -132,20 +132,6 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "st_sizes": (None, [POINTER(c_uint32)]),
     "st_run_context": (None, [c_void_p]),
     "st_run_packet": (None, [c_void_p]),
-    "st_map_create": (c_int, [c_uint32, c_uint32, c_uint32, c_uint32, c_uint32, c_uint64, POINTER(c_void_p)]),
-    "st_map_destroy": (None, [c_void_p]),
-    "st_map_get": (c_int, [c_void_p, c_void_p, c_void_p]),
-    "st_map_set": (c_int, [c_void_p, c_void_p, c_void_p, c_uint64]),
-    "st_map_delete": (c_int, [c_void_p, c_void_p]),
-    "st_map_contains": (c_int, [c_void_p, c_void_p]),
-    "st_map_next": (c_int, [c_void_p, c_void_p, c_void_p]),
-    "st_map_take": (c_int, [c_void_p, c_void_p, c_void_p]),
-    "st_map_items": (c_uint64, [c_void_p, c_void_p, c_void_p, c_uint64]),
-    "st_map_set_many": (c_int, [c_void_p, c_void_p, c_void_p, c_uint64, c_uint64, POINTER(c_uint64)]),
-    "st_map_delete_many": (c_int, [c_void_p, c_void_p, c_uint64, POINTER(c_uint64)]),
-    "st_map_memory": (c_void_p, [c_void_p]),
-    "st_map_ring": (c_void_p, [c_void_p]),
-    "st_map_set_program": (None, [c_void_p, c_uint32, c_void_p]),
     "st_ring_create": (c_void_p, [c_uint64]),
     "st_ring_destroy": (None, [c_void_p]),
     "st_ring_positions": (c_void_p, [c_void_p]),
@@ -251,118 +237,6 @@ class Ring:
     def unsubscribe(self, ring: Ring) -> None:
         self._library.st_ring_unsubscribe(self.address, ring.address)
         self._subscribers.remove(ring)
-
-
-class Map:
-    """`struct st_map`; freed when nothing refers to it any more."""
-
-    def __init__(
-        self,
-        type: int,
-        key_size: int,
-        value_size: int,
-        max_entries: int,
-        flags: int,
-        value_bytes: int,
-        extra: int = 0,
-    ) -> None:
-        self._library = library()
-        made = c_void_p()
-        result = self._library.st_map_create(type, key_size, value_size, max_entries, flags, extra, byref(made))
-        if result:
-            raise OSError(-result, os.strerror(-result))
-        assert made.value is not None
-        self.address: int = made.value
-        weakref.finalize(self, self._library.st_map_destroy, self.address)
-        self._key_size = key_size
-        self._value_bytes = value_bytes
-        self.frozen = False  # to user space, which keeps to it itself
-        self._programs: dict[int, Program] = {}
-        self._retired: list[Program] = []  # may be running still
-        self._ring: Ring | None = None
-
-    def _check(self, result: int) -> None:
-        if result:
-            raise OSError(-result, os.strerror(-result))
-
-    def get(self, key: bytes) -> bytes:
-        value = ctypes.create_string_buffer(self._value_bytes)
-        self._check(self._library.st_map_get(self.address, key, value))
-        return value.raw
-
-    def contains(self, value: bytes) -> bool:
-        """Of a bloom filter."""
-        return not self._library.st_map_contains(self.address, value)
-
-    def set(self, key: bytes, value: bytes, flags: int) -> None:
-        self._check(self._library.st_map_set(self.address, key, value, flags))
-
-    def delete(self, key: bytes) -> None:
-        self._check(self._library.st_map_delete(self.address, key))
-
-    def next(self, key: bytes | None) -> bytes:
-        following = ctypes.create_string_buffer(self._key_size)
-        self._check(self._library.st_map_next(self.address, key, following))
-        return following.raw
-
-    def take(self, key: bytes) -> bytes:
-        value = ctypes.create_string_buffer(self._value_bytes)
-        self._check(self._library.st_map_take(self.address, key, value))
-        return value.raw
-
-    def items(self) -> tuple[bytes, bytes, int]:
-        """Keys and values, each one after the other, and how many there are."""
-        room = 0
-        keys = values = ctypes.create_string_buffer(0)
-        while True:
-            count = int(self._library.st_map_items(self.address, keys, values, room))
-            if count <= room:
-                break
-            room = count + count // 8
-            keys = ctypes.create_string_buffer(room * self._key_size)
-            values = ctypes.create_string_buffer(room * self._value_bytes)
-        return (
-            ctypes.string_at(keys, count * self._key_size),
-            ctypes.string_at(values, count * self._value_bytes),
-            count,
-        )
-
-    def set_many(self, keys: bytes, values: bytes, count: int, flags: int) -> tuple[int, int]:
-        """Errno or 0, and how many were set."""
-        done = c_uint64()
-        result = self._library.st_map_set_many(self.address, keys, values, count, flags, byref(done))
-        return -result, done.value
-
-    def delete_many(self, keys: bytes, count: int) -> int:
-        """How many were there."""
-        removed = c_uint64()
-        self._check(self._library.st_map_delete_many(self.address, keys, count, byref(removed)))
-        return removed.value
-
-    def values(self, size: int) -> memoryview:
-        """The first `size` bytes of an array's values; they live as long as the view does."""
-        shared: Any = (c_uint8 * size).from_address(self.memory)
-        shared.owner = self
-        return memoryview(shared).cast("B")
-
-    @property
-    def memory(self) -> int:
-        """The address of an array's first value."""
-        return int(self._library.st_map_memory(self.address))
-
-    def ring(self, size: int) -> Ring:
-        """A RINGBUF's ring of `size` bytes, or (0) the tee of a PERF_EVENT_ARRAY."""
-        if self._ring is None:
-            self._ring = Ring(size, self._library.st_map_ring(self.address), self)
-        return self._ring
-
-    def set_program(self, index: int, program: Program | None) -> None:
-        before = self._programs.pop(index, None)
-        if before is not None:
-            self._retired.append(before)
-        if program is not None:
-            self._programs[index] = program
-        self._library.st_map_set_program(self.address, index, program.address if program else None)
 
 
 class Program:

@@ -6,6 +6,7 @@ Source: kernel/bpf/hashtab.c, arraymap.c, lpm_trie.c, queue_stack_maps.c, ringbu
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 
 from stingless._gen.uapi import MapType
 from stingless.cpus import possible_cpus
@@ -115,4 +116,6 @@ def checked(spec: MapSpec) -> MapSpec:
         raise LoadError(f"{what} was refused: {why}", errno.EINVAL)
     if why := _too_large(spec):
         raise LoadError(f"{what} is too large: {why}", errno.E2BIG)
+    if spec.flags & NO_COMMON_LRU:  # each CPU has the same share
+        spec = replace(spec, max_entries=-(-spec.max_entries // possible_cpus()) * possible_cpus())
     return spec

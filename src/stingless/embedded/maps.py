@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from stingless._gen.uapi import MapType
-from stingless._sys import runtime
+from stingless._sys import runtime_maps
 from stingless.cpus import possible_cpus
 from stingless.embedded import map_rules
 from stingless.errors import LoadError, MapError, NotSupportedError
@@ -39,8 +39,8 @@ class EmbeddedMap(Owned):
         self._program_of = program_of
         self._programs: dict[int, int] = {}
         try:
-            self.handle = runtime.Map(
-                spec.type, spec.key_size, spec.value_size, spec.max_entries, spec.flags, self._value_bytes, spec.extra
+            self.handle = runtime_maps.Map(
+                spec.type, spec.key_size, spec.value_size, spec.max_entries, spec.flags, spec.extra
             )
         except OSError as error:
             raise LoadError(f"map {spec.name!r}: no memory for {spec.max_entries} entries", error.errno or 0) from None
@@ -179,6 +179,9 @@ class EmbeddedMap(Owned):
         return Entries(*self.handle.items())
 
     def take_entries(self) -> Entries:
+        if self._spec.type in map_rules.HASHES:
+            self._check("taking from", map_rules.RDONLY | map_rules.WRONLY)
+            return Entries(*self.handle.take_items())
         k = self._spec.key_size
         packed = self.entries().keys
         taken = [(key, self.pop(key)) for key in (packed[at : at + k] for at in range(0, len(packed), k))]

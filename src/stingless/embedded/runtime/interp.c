@@ -340,6 +340,15 @@ void st_configure(u32 possible_cpus, u64 own_cgroup)
 	st_own_cgroup = own_cgroup;
 }
 
+/* What no execution can find any more can be freed after it. */
+void st_synchronize(void)
+{
+	for (u32 cpu = 0; cpu < st_cpus; cpu++) {
+		st_acquire(&slots[cpu].lock);
+		st_release(&slots[cpu].lock);
+	}
+}
+
 u64 st_run(const struct st_prog *prog, void *ctx, struct st_env *env)
 {
 	u8 stack[ST_FRAMES * ST_STACK] __attribute__((aligned(16)));

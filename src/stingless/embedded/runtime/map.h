@@ -1,5 +1,8 @@
 /* Maps.  Results are 0 or a negative errno, the same as bpf(2) gives.
  *
+ * This is what the rest of the kernel needs of them: the types, the descriptor, users' and programs' operations.  Look-ups
+ * in hashes and arrays are in map_lookup.h, to be inlined; each family of types has a file of its own, map_<family>.c.
+ *
  * Memory that a program may still hold a pointer to stays mapped while the map lives: array values never move, and the
  * element of a deleted hash key goes to a free list, as on Linux. */
 #pragma once
@@ -9,59 +12,92 @@
 
 enum st_map_type {
 	ST_HASH = 1, ST_ARRAY = 2, ST_PROG_ARRAY = 3, ST_PERF_EVENT_ARRAY = 4, ST_PERCPU_HASH = 5, ST_PERCPU_ARRAY = 6,
-	ST_LRU_HASH = 9, ST_LRU_PERCPU_HASH = 10, ST_LPM_TRIE = 11, ST_QUEUE = 22, ST_STACK_MAP = 23, ST_RINGBUF = 27,
-	ST_BLOOM_FILTER = 30,
+	ST_STACK_TRACE = 7, ST_CGROUP_ARRAY = 8, ST_LRU_HASH = 9, ST_LRU_PERCPU_HASH = 10, ST_LPM_TRIE = 11,
+	ST_ARRAY_OF_MAPS = 12, ST_HASH_OF_MAPS = 13, ST_DEVMAP = 14, ST_SOCKMAP = 15, ST_CPUMAP = 16, ST_XSKMAP = 17,
+	ST_SOCKHASH = 18, ST_CGROUP_STORAGE = 19, ST_REUSEPORT_SOCKARRAY = 20, ST_PERCPU_CGROUP_STORAGE = 21, ST_QUEUE = 22,
+	ST_STACK_MAP = 23, ST_SK_STORAGE = 24, ST_DEVMAP_HASH = 25, ST_RINGBUF = 27, ST_INODE_STORAGE = 28,
+	ST_TASK_STORAGE = 29, ST_BLOOM_FILTER = 30, ST_USER_RINGBUF = 31, ST_CGRP_STORAGE = 32, ST_ARENA = 33,
 };
 
-enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
+enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2, BPF_F_LOCK = 4 };
 
+enum { /* flags of a map */
+	ST_NO_PREALLOC = 1 << 0, ST_NO_COMMON_LRU = 1 << 1, ST_ZERO_SEED = 1 << 6,
+};
+
+/* A field of a value that is not data: programs use it through helpers only.  It reads as zero and is not overwritten. */
+enum st_field_kind {
+	ST_FIELD_SPIN_LOCK = 1, ST_FIELD_TIMER, ST_FIELD_KPTR, ST_FIELD_WORKQUEUE, ST_FIELD_LIST_HEAD, ST_FIELD_RB_ROOT,
+	ST_FIELD_REFCOUNT, ST_FIELD_UPTR, ST_FIELD_TASK_WORK, ST_FIELD_RES_SPIN_LOCK,
+};
+
+struct st_field {
+	u32 offset, size;
+	u32 kind;
+	u32 type; /* of what a kptr points to: a BTF id of the map's own BTF */
+};
+
+struct st_map_spec {
+	u32 type, key_size, value_size, max_entries, flags, field_count;
+	u64 extra;
+	const struct st_field *fields; /* copied */
+};
+
+struct st_bucket {
+	u32 first; /* number of an element; 0 or ST_NULLS | this bucket: empty */
+	st_lock lock;
+};
+
+/* The descriptor.  Nothing in it changes between creation and destruction, except `next`: what does change is behind its
+ * pointers.  So a JIT may copy it into its module as a constant, and fold it into a look-up from map_lookup.h.
+ *
+ * A table (of programs, maps, interfaces, sockets...) is an array or a hash of 8-byte values: what user space gives and
+ * gets for them is translated by embedded/. */
 struct st_map {
 	u32 type, key_size, value_size, max_entries;
-	u32 stride;      /* value_size rounded up to 8 */
-	u32 copies;      /* of a value: the CPUs of a per-CPU map, else 1 */
-	u64 value_bytes; /* of a value in user space */
-	st_lock lock;
-	u8 *memory;      /* array: values; hash: elements; queue and stack: values */
+	u32 flags;
+	u32 stride;       /* value_size rounded up to 8 */
+	u32 copies;       /* of a value: the CPUs of a per-CPU map, else 1 */
+	u32 spin_lock;    /* offset of the spin lock in a value; ~0: it has none */
+	u64 value_bytes;  /* of a value in user space */
+	u8 *memory;       /* array: values; hash: elements; queue and stack: values; arena: its pages */
 	u64 memory_size;
 	/* hash */
-	u32 sequence;    /* odd while chains change; lookups take no lock and try again */
-	u32 *buckets;    /* of element numbers; 0 is none */
-	u32 bucket_mask, element_size, value_offset;
-	u32 free, fresh; /* head of the free list; first element that was never used */
-	u32 count;
+	struct st_bucket *buckets;
+	u32 bucket_mask, element_size, key_offset, value_offset;
 	u64 seed;
-	u32 newest, oldest; /* LRU */
-	u32 *prefixes;   /* LPM: how many keys have each prefix length */
-	/* queue and stack */
-	u32 head, tail;
-	/* bloom filter: bits in `memory` */
-	u32 bit_mask, hashes;
-	const struct st_prog **programs; /* PROG_ARRAY */
-	struct st_ring *ring;            /* RINGBUF; PERF_EVENT_ARRAY: a tee to the readers */
-	struct st_map *next;             /* of all maps */
+	const struct st_field *fields;
+	u32 field_count, padding;
+	const struct st_map_ops *ops;
+	struct st_ring *ring; /* RINGBUF; PERF_EVENT_ARRAY: a tee to the readers */
+	void *state;          /* the family's own */
+	struct st_map *next;  /* of all maps */
 };
 
 /* 0 with *made set.  The caller has validated sizes; what can fail is memory. */
-ST_EXPORT int st_map_create(u32 type, u32 key_size, u32 value_size, u32 max_entries, u32 flags, u64 extra,
-			    struct st_map **made);
+ST_EXPORT int st_map_create(const struct st_map_spec *spec, struct st_map **made);
 ST_EXPORT void st_map_destroy(struct st_map *map);
+ST_EXPORT u64 st_map_value_bytes(const struct st_map *map);
+
 /* User space's operations: values are `value_bytes` long. */
-ST_EXPORT int st_map_get(struct st_map *map, const void *key, void *value);
+ST_EXPORT int st_map_get(struct st_map *map, const void *key, void *value, u64 flags);
 ST_EXPORT int st_map_set(struct st_map *map, const void *key, const void *value, u64 flags);
 ST_EXPORT int st_map_delete(struct st_map *map, const void *key);
 ST_EXPORT int st_map_contains(struct st_map *map, const void *value); /* bloom filter: 0 or -ENOENT */
 ST_EXPORT int st_map_next(struct st_map *map, const void *key, void *next);
-ST_EXPORT int st_map_take(struct st_map *map, const void *key, void *value); /* lookup and delete; pop */
-/* Copies all keys (key_size each) and values (value_bytes each).  Returns how many there are; copies none when there are
- * more than `room`. */
+ST_EXPORT int st_map_take(struct st_map *map, const void *key, void *value, u64 flags); /* lookup and delete; pop */
+/* Copies all keys (key_size each) and values (value_bytes each).  Returns how many there are; when that is more than
+ * `room`, what was copied is not to be used. */
 ST_EXPORT u64 st_map_items(struct st_map *map, u8 *keys, u8 *values, u64 room);
+/* Removes entries of a hash and copies them, from bucket *position on, bucket by bucket, as long as there is room.
+ * Returns how many; *position is the bucket to go on at, or ~0 at the end. */
+ST_EXPORT u64 st_map_take_items(struct st_map *map, u32 *position, u8 *keys, u8 *values, u64 room);
 /* Sets `count` packed entries until one fails; `*done` is how many went before that. */
 ST_EXPORT int st_map_set_many(struct st_map *map, const u8 *keys, const u8 *values, u64 count, u64 flags, u64 *done);
 /* Deletes packed keys; missing ones are passed over.  0 with `*removed` set, or the first other error. */
 ST_EXPORT int st_map_delete_many(struct st_map *map, const u8 *keys, u64 count, u64 *removed);
 ST_EXPORT void *st_map_memory(struct st_map *map);
 ST_EXPORT struct st_ring *st_map_ring(struct st_map *map);
-ST_EXPORT void st_map_set_program(struct st_map *map, u32 index, const struct st_prog *prog);
 
 /* Programs' operations. */
 void *st_map_lookup(struct st_map *map, const void *key, u32 cpu);

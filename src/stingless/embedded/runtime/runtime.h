@@ -95,6 +95,8 @@ struct st_packet {
 
 /* Run a program.  Returns R0. */
 ST_EXPORT u64 st_run(const struct st_prog *prog, void *ctx, struct st_env *env);
+/* Returns when every execution that runs now has ended. */
+ST_EXPORT void st_synchronize(void);
 /* Called once, before any map is made: how many CPUs there can be, and the cgroup v2 id of this process. */
 ST_EXPORT void st_configure(u32 possible_cpus, u64 own_cgroup);
 extern u32 st_cpus;
