@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 
 from stingless._gen.helpers import Helper
-from stingless._gen.uapi import MapType
+from stingless._gen.uapi import MapType, ProgramType
 from stingless.asm.disasm import helper_name
 from stingless.asm.instruction import Instruction
+from stingless.embedded.verifier import helper_kinds as k
 from stingless.embedded.verifier import helpers as h
 from stingless.embedded.verifier import map_rules, memory, stack
 from stingless.embedded.verifier.arithmetic import MAX_VARIABLE_OFFSET
@@ -39,10 +40,18 @@ from stingless.embedded.verifier.state import (
 from stingless.obj.spec import MapSpec
 
 MAX_FRAMES = 8
+_SLEEPABLE = 1 << 4  # BPF_F_SLEEPABLE
 _MAX_ERRNO = 4095
 _MAX_REFERENCES = 64
 _MEMORY = (STACK, *PACKETS, MAP_VALUE, MEM)
 _EXPECTED_MEMORY = "fp, pkt, pkt_meta, map_value, ringbuf_mem"
+# Memory of a fixed size: bytes, whether aligned, whether written.
+_FIXED = {
+    k.OUT_LONG: (8, True, True),
+    k.IN_OUT_INT: (4, True, True),
+    k.IN_20: (20, False, False),
+    k.IN_40: (40, False, False),
+}
 
 
 class _Call:
@@ -61,15 +70,16 @@ class _Call:
 
 def call_helper(env: Env, insn: Instruction) -> None:
     number = insn.imm
-    if number in h.UNSUPPORTED:
-        raise unsupported(h.UNSUPPORTED[number])
     signature = h.SIGNATURES.get(number)
-    if signature is None or number not in env.helpers:
+    if signature is None:
         raise malformed(f"unknown func {helper_name(number)}")
     if signature.types is not None and env.spec.type not in signature.types:
         raise malformed(f"program of this type cannot use helper {helper_name(number)}")
     if signature.gpl and env.spec.license not in h.GPL_COMPATIBLE:
         raise malformed("cannot call GPL-restricted function from non-GPL compatible program")
+    if signature.sleeps and not (env.spec.flags & _SLEEPABLE or env.spec.type is ProgramType.SYSCALL):
+        raise malformed("helper call might sleep in a non-sleepable prog")
+    _check_implemented(env, signature, number)
     if number == Helper.tail_call:
         _check_tail_call(env)
     call = _Call()
@@ -92,6 +102,19 @@ def call_helper(env: Env, insn: Instruction) -> None:
     env.regs[0] = _result(env, signature, call)
 
 
+def _check_implemented(env: Env, signature: k.Signature, number: int) -> None:
+    """Linux may allow the call; the embedded kernel need not."""
+    if signature.kernel_only:
+        raise Rejected(
+            f"helper {helper_name(number)} is meaningful only in a kernel: {signature.kernel_only}", errno.EOPNOTSUPP
+        )
+    for kind in (*signature.arguments, signature.returns):
+        if kind in h.UNFOLLOWED:
+            raise unsupported(f"{helper_name(number).partition('#')[0]}: {h.UNFOLLOWED[kind]}")
+    if number not in env.helpers:
+        raise malformed(f"unknown func {helper_name(number)}")
+
+
 def _check_tail_call(env: Env) -> None:
     if env.state.refs:
         raise malformed("tail_call would lead to reference leak")
@@ -99,67 +122,76 @@ def _check_tail_call(env: Env) -> None:
         raise unsupported("bpf_tail_call in a sub-program is")
 
 
-def _result(env: Env, signature: h.Signature, call: _Call) -> Reg:
-    if signature.returns == h.NOTHING:
+def _result(env: Env, signature: k.Signature, call: _Call) -> Reg:
+    if signature.returns == k.NOTHING:
         return UNINIT
-    if signature.returns == h.MAP_VALUE:
+    if signature.returns == k.MAP_VALUE:
         return Reg(MAP_VALUE_OR_NULL, map=call.map, id=env.new_id())
-    if signature.returns == h.RESERVED:
+    if signature.returns == k.RESERVED:
         if len(env.state.refs) >= _MAX_REFERENCES:
             raise unsupported(f"more than {_MAX_REFERENCES} references held at once are")
         reference = env.new_id()
         env.state.refs[reference] = env.pc
         return Reg(MEM_OR_NULL, id=reference, ref=reference, span=call.alloc)
-    if signature.returns == h.LENGTH:
+    if signature.returns == k.LENGTH:
         most = min(call.size_max, S32_MAX)
         return Reg(SCALAR, make(0, U64, -_MAX_ERRNO, most, 0, U64, -_MAX_ERRNO, most, 0, U32))
     return UNKNOWN_REG
 
 
-def _check_argument(env: Env, signature: h.Signature, helper: int, number: int, wanted: str, call: _Call) -> None:
+def _check_argument(env: Env, signature: k.Signature, helper: int, number: int, wanted: str, call: _Call) -> None:
     reg = env.read(number)
-    if wanted == h.ANY:
+    if wanted == k.ANY:
         return
-    if wanted == h.CTX:
+    if wanted == k.CTX:
         _expect(number, reg, (CTX,), "ctx")
         if reg.off or reg.var.mask or reg.var.value:
             raise Rejected(f"dereference of modified ctx ptr R{number} off={reg.off} disallowed")
-    elif wanted == h.MAP:
+    elif wanted == k.MAP:
         _expect(number, reg, (MAP_PTR,), "map_ptr")
         call.map = reg.map
         _check_map_type(env.program.maps[reg.map], helper)
-    elif wanted in (h.KEY, h.VALUE, h.OUT_VALUE):
+    elif wanted == k.VALUE_OR_NULL and is_zero(reg):
+        return
+    elif wanted in (k.KEY, k.VALUE, k.VALUE_OR_NULL, k.OUT_VALUE):
         spec = env.program.maps[call.map]
-        size = spec.key_size if wanted == h.KEY else spec.value_size
+        size = spec.key_size if wanted == k.KEY else spec.value_size
         _expect(number, reg, _MEMORY, _EXPECTED_MEMORY)
         # A bloom filter is asked for a value, where a queue gives one.
-        out = wanted == h.OUT_VALUE and spec.type is not MapType.BLOOM_FILTER
+        out = wanted == k.OUT_VALUE and spec.type is not MapType.BLOOM_FILTER
         check_memory(env, signature, reg, number, size, size, out, call)
-    elif wanted in (h.IN, h.OUT, h.IN_OR_NULL):
+    elif wanted in _FIXED:
+        _expect(number, reg, _MEMORY, _EXPECTED_MEMORY)
+        size, aligned, write = _FIXED[wanted]
+        if aligned:
+            memory.check_aligned(reg, size)
+        if wanted != k.OUT_LONG:
+            check_memory(env, signature, reg, number, size, size, False, call)
+        if write:
+            check_memory(env, signature, reg, number, size, size, True, call)
+    elif wanted in (k.IN, k.OUT, k.IN_OUT, k.IN_OR_NULL):
         rest_on(reg.marks)
-        if wanted != h.IN_OR_NULL or not is_zero(reg):
+        if wanted != k.IN_OR_NULL or not is_zero(reg):
             _expect(number, reg, _MEMORY, _EXPECTED_MEMORY)
-    elif wanted in (h.SIZE, h.SIZE_OR_ZERO):
-        _check_size(env, signature, number, reg, wanted == h.SIZE_OR_ZERO, call)
-    elif wanted == h.ALLOC:
+    elif wanted in (k.SIZE, k.SIZE_OR_ZERO):
+        _check_size(env, signature, number, reg, wanted == k.SIZE_OR_ZERO, call)
+    elif wanted == k.ALLOC:
         _expect(number, reg, (SCALAR,), "scalar")
         if reg.var.mask or reg.var.value >= MAX_VARIABLE_OFFSET:
             raise Rejected(f"R{number} is not a known constant'")
         rest_on(reg.marks)
         call.alloc = reg.var.value
-    elif wanted == h.RECORD:
+    elif wanted == k.RECORD:
         _expect(number, reg, (MEM,), "ringbuf_mem")
         if reg.off or reg.var.mask or reg.var.value:
             raise Rejected(f"R{number} must have zero offset when passed to release func")
         if not reg.ref:
             raise Rejected(f"R{number} must be referenced when passed to release function")
         call.record = reg
-    elif wanted == h.TEXT:
+    elif wanted == k.TEXT:
         call.text = _constant_text(env, reg, number)
     else:
-        _expect(number, reg, _MEMORY, _EXPECTED_MEMORY)
-        memory.check_aligned(reg, 8)
-        check_memory(env, signature, reg, number, 8, 8, True, call)
+        raise unsupported(f"an argument of kind {wanted!r} is")
 
 
 def _expect(number: int, reg: Reg, kinds: tuple[str, ...], words: str) -> None:
@@ -167,7 +199,7 @@ def _expect(number: int, reg: Reg, kinds: tuple[str, ...], words: str) -> None:
         raise Rejected(f"R{number} type={reg.kind} expected={words}")
 
 
-def _check_size(env: Env, signature: h.Signature, number: int, size: Reg, zero: bool, call: _Call) -> None:
+def _check_size(env: Env, signature: k.Signature, number: int, size: Reg, zero: bool, call: _Call) -> None:
     """The size argument `number` of the memory argument before it."""
     if size.kind is not SCALAR:
         raise Rejected(f"R{number} type={size.kind} expected=scalar")
@@ -184,12 +216,15 @@ def _check_size(env: Env, signature: h.Signature, number: int, size: Reg, zero: 
         if size.var.umax:
             raise Rejected(f"R{number - 1} type=scalar expected=fp")
         return
-    write = signature.arguments[number - 2] == h.OUT
+    memory_kind = signature.arguments[number - 2]
+    if memory_kind == k.IN_OUT:
+        check_memory(env, signature, reg, number - 1, size.var.umin, size.var.umax, False, call)
+    write = memory_kind in (k.OUT, k.IN_OUT)
     check_memory(env, signature, reg, number - 1, size.var.umin, size.var.umax, write, call)
 
 
 def check_memory(
-    env: Env, signature: h.Signature, reg: Reg, number: int, least: int, most: int, write: bool, call: _Call
+    env: Env, signature: k.Signature, reg: Reg, number: int, least: int, most: int, write: bool, call: _Call
 ) -> None:
     """A helper reads, or writes, `least` to `most` bytes at `reg`."""
     if reg.kind is STACK:
