@@ -16,6 +16,7 @@ from stingless.compile.ir.model import Call, Function, Load, Module, Store
 from stingless.compile.ir.parser import parse
 from stingless.compile.ir.places import Kind, Place
 from stingless.compile.ir.provenance import COPIES, Provenance, provenance
+from stingless.compile.ir.sizes import wide_sizes
 
 _COMPARISONS = ("@memcmp", "@bcmp")
 _NAME = "%st."  # what is added has names: a numbered value would shift the numbers behind it
@@ -36,6 +37,7 @@ def explicit_reads(ir: str) -> str:
     for function in module.functions:
         without_fetch(function)
         _Rewriting(function, found, layout, symbols).run()
+        wide_sizes(function)
     _define(module, symbols)
     return module.text()
 
