@@ -19,6 +19,7 @@ from stingless.frozen import frozen
 
 Log = ctypes.Array[c_char]
 BPF_STATS_RUN_TIME = 0
+_LONGEST_CONTEXT = 256  # that a test run gives back; struct __sk_buff has 192 bytes
 
 
 class _ProgLoad(ctypes.Structure):
@@ -204,8 +205,9 @@ def prog_test_run(
         ctx_before = ctypes.create_string_buffer(ctx, len(ctx))
         attr.ctx_in, attr.ctx_size_in = ctypes.addressof(ctx_before), len(ctx)
         if ctx_out:
-            ctx_after = ctypes.create_string_buffer(len(ctx))
-            attr.ctx_out, attr.ctx_size_out = ctypes.addressof(ctx_after), len(ctx)
+            # The kernel gives the whole struct, or an error where that does not fit.
+            ctx_after = ctypes.create_string_buffer(max(len(ctx), _LONGEST_CONTEXT))
+            attr.ctx_out, attr.ctx_size_out = ctypes.addressof(ctx_after), len(ctx_after)
     _bpf(Command.PROG_TEST_RUN, attr)
     new_data = data_after.raw[: attr.data_size_out] if data_after is not None else b""
     if ctx_after is not None:

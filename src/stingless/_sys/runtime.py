@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stingless._sys.ringbuf import RingMemory
+from stingless._sys.runtime_packet import PacketResult, PacketRun, run_packet
 from stingless.cpus import possible_cpus
 from stingless.errors import NotSupportedError
 
@@ -99,32 +100,6 @@ class _ContextRun(Structure):
     )
 
 
-PACKET_VISIBLE = 192
-
-
-class _PacketRun(Structure):
-    """`struct st_packet_run`, with `struct st_packet` at its end."""
-
-    _fields_ = (
-        ("prog", c_void_p),
-        ("buffer", c_void_p),
-        ("limit", c_void_p),
-        ("offset", c_uint32),
-        ("length", c_uint32),
-        ("meta", c_uint32),
-        ("pull", c_uint32),
-        ("ifindex", c_uint32),
-        ("repeat", c_uint32),
-        ("fault", c_uint32),
-        ("retval", c_uint32),
-        ("duration", c_uint64),
-        ("visible", c_uint8 * PACKET_VISIBLE),
-        ("data", c_void_p),
-        ("data_end", c_void_p),
-        ("data_meta", c_void_p),
-    )
-
-
 # Result and arguments of each function.
 _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "st_configure": (None, [c_uint32, c_uint64]),
@@ -181,7 +156,7 @@ def library() -> ctypes.CDLL:
         loaded.st_sizes(sizes)
     except AttributeError:
         pass  # an older one
-    if list(sizes) != [ctypes.sizeof(each) for each in (_Env, Task, _ContextRun, _PacketRun)]:
+    if list(sizes) != [ctypes.sizeof(each) for each in (_Env, Task, _ContextRun, PacketRun)]:
         raise NotSupportedError(
             "the embedded kernel", advice=f"{path.name} is of another version; rebuild it: `python hatch_build.py`"
         )
@@ -267,31 +242,11 @@ class Program:
         _check_fault(run.fault)
         return run.retval, buffer.raw[: len(ctx)], run.duration
 
-    def run_packet(
-        self,
-        frame: bytes,
-        *,
-        headroom: int,
-        room: int,
-        ifindex: int,
-        pull: int = 0,
-        meta: int = 0,
-        visible: bytes = b"",
-        repeat: int = 1,
-    ) -> tuple[int, bytes, bytes, int, int]:
-        """(R0, frame after, visible context after, ns a run, metadata bytes at the start of the frame).
-
-        The frame lies `headroom` bytes into a buffer and may grow until it ends at `room`."""
-        buffer = ctypes.create_string_buffer(room)
-        address = ctypes.addressof(buffer)
-        ctypes.memmove(address + headroom, frame, len(frame))
-        run = _PacketRun(self.address, address, address + room, headroom, len(frame), meta, pull, ifindex, repeat)
-        if visible:
-            ctypes.memmove(run.visible, visible, len(visible))
-        self._library.st_run_packet(byref(run))
-        _check_fault(run.fault)
-        after = ctypes.string_at(address + run.offset, run.length)
-        return run.retval, after, bytes(run.visible) if visible else b"", run.duration, run.meta
+    def run_packet(self, frame: bytes, **how: Any) -> PacketResult:
+        """See `stingless._sys.runtime_packet.run_packet`."""
+        result = run_packet(self._library, self.address, frame, **how)
+        _check_fault(result.fault)
+        return result
 
 
 def _check_fault(fault: int) -> None:

@@ -1,8 +1,9 @@
 """Contexts of packet programs.
 
 Programs see `struct xdp_md` or `struct __sk_buff`, whose data pointers are 32 bits wide.  As Linux does, the loads of
-these (and only these: every other field is where the struct has it) are rewritten when a program is loaded.  They
-become 64-bit loads of the real pointers, which `struct st_packet` of the runtime has after the public fields.
+these are rewritten when a program is loaded.  They become 64-bit loads of the real pointers, which `struct st_packet`
+of the runtime has after the public fields.  Every other field is where the struct has it; of some, which are 16 bits in
+the kernel, so much is stored (and of queue_mapping, unlike on Linux, also of numbers from 65535 on).
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import Final
 
 from stingless._gen.uapi import ProgramType
 from stingless.asm import opcodes as op
+from stingless.embedded.verifier.contexts import HALF_FIELD
 
 _XDP: Final = {"data": 0, "data_end": 4, "data_meta": 8}
 _SK_BUFF: Final = {"data": 76, "data_end": 80, "data_meta": 140}
+_SIZE: Final = 0x18
 _PRIVATE: Final = {"data": 192, "data_end": 200, "data_meta": 208}
-XDP_MD_SIZE, SK_BUFF_SIZE = 24, 192
 
 
 def rewrite(code: bytearray, type: ProgramType, loads: Iterable[tuple[int, str]]) -> None:
@@ -24,6 +26,9 @@ def rewrite(code: bytearray, type: ProgramType, loads: Iterable[tuple[int, str]]
     public = _XDP if type is ProgramType.XDP else _SK_BUFF
     for insn, field in loads:
         at = insn * 8
+        if field == HALF_FIELD:
+            code[at] = code[at] & ~_SIZE | op.H
+            continue
         assert code[at] == op.LDX | op.MEM | op.W, f"instruction {insn} does not load a 32-bit word"
         offset = int.from_bytes(code[at + 2 : at + 4], "little", signed=True) - public[field] + _PRIVATE[field]
         code[at] = op.LDX | op.MEM | op.DW

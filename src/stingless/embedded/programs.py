@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import ProgramType
 from stingless._sys import runtime
-from stingless.embedded import ctx_access
+from stingless.embedded import ctx_access, testrun
 from stingless.embedded.maps import EmbeddedMap
 from stingless.embedded.verifier.helpers import GPL_COMPATIBLE
 from stingless.errors import LoadError, NotSupportedError
@@ -25,17 +25,13 @@ if TYPE_CHECKING:
     from stingless.embedded.verifier import VerifierResult
 
 P = ProgramType
-PACKET = frozenset({P.XDP, P.SOCKET_FILTER, P.SCHED_CLS, P.SCHED_ACT})
+PACKET = testrun.SKB | {P.XDP}
 TRACING = frozenset({P.KPROBE, P.TRACEPOINT, P.RAW_TRACEPOINT, P.PERF_EVENT})
 SUPPORTED = PACKET | TRACING | {P.SYSCALL}
 
 # The longest context of a type.
 _CONTEXT_ROOM = {P.RAW_TRACEPOINT: 12 * 8, P.SYSCALL: 1 << 16}
 _TRACING_ROOM = 8192  # PERF_MAX_TRACE_SIZE
-
-_ETH_HLEN = 14
-_HEADROOM = 256  # XDP_PACKET_HEADROOM
-_FRAME_ROOM = 4096 - 320  # a page without the room of struct skb_shared_info
 
 
 class EmbeddedProgram(Owned):
@@ -112,8 +108,10 @@ class EmbeddedProgram(Owned):
         of bytes, and on behalf of `task` instead of the caller."""
         self._open(f"program {self._spec.name!r}")
         repeat = max(check_repeat(repeat), 1)
-        if self._spec.type in PACKET:
-            return self._run_packet(data, ctx, repeat)
+        if self._spec.type is P.XDP:
+            return testrun.run_xdp(self, data, ctx, repeat)
+        if self._spec.type in testrun.SKB:
+            return testrun.run_skb(self, data, ctx, repeat)
         if data is not None:
             raise self._not_run("this type takes a context and no packet")
         room = _CONTEXT_ROOM.get(self._spec.type, _TRACING_ROOM)
@@ -129,56 +127,15 @@ class EmbeddedProgram(Owned):
     def _not_run(self, why: str) -> LoadError:
         return LoadError(f"program {self._spec.name!r} ({self._spec.type.name}) was not run: {why}", errno.EINVAL)
 
-    def _run_packet(self, data: bytes | None, ctx: bytes | None, repeat: int) -> RunResult:
-        if data is None or len(data) < _ETH_HLEN:
-            raise self._not_run("a packet has an Ethernet header, 14 bytes at least")
-        if self._spec.type is P.XDP:
-            return self._run_xdp(data, ctx, repeat)
-        if ctx is not None and len(ctx) > ctx_access.SK_BUFF_SIZE:
-            raise self._not_run(f"struct __sk_buff has {ctx_access.SK_BUFF_SIZE} bytes, not {len(ctx)}")
-        # As on Linux, a socket filter sees the packet from its network header on, and its link header is lost.
-        pull = _ETH_HLEN if self._spec.type is P.SOCKET_FILTER else 0
-        visible = (ctx or b"").ljust(ctx_access.SK_BUFF_SIZE, b"\0")
-        retval, after, seen, duration, _ = self.handle.run_packet(
-            data,
-            headroom=_HEADROOM,
-            room=max(_FRAME_ROOM, _HEADROOM + len(data)),
-            ifindex=int.from_bytes(visible[40:44], "little") or 1,
-            pull=pull,
-            visible=visible,
-            repeat=repeat,
-        )
-        return RunResult(retval, bytes(pull) + after[pull:], seen[: len(ctx)] if ctx else b"", duration)
-
-    def _run_xdp(self, data: bytes, ctx: bytes | None, repeat: int) -> RunResult:
-        meta, ifindex = 0, 1
-        if ctx is not None:
-            if len(ctx) > ctx_access.XDP_MD_SIZE:
-                raise self._not_run(f"struct xdp_md has {ctx_access.XDP_MD_SIZE} bytes, not {len(ctx)}")
-            meta, end, no_meta, ifindex, queue, egress = struct.unpack("<6I", ctx.ljust(ctx_access.XDP_MD_SIZE, b"\0"))
-            if no_meta or egress or end != len(data) or meta > end or meta % 4 or meta > 252:
-                raise self._not_run(
-                    "in struct xdp_md, data is the length of the metadata before the packet (a multiple of 4), data_end"
-                    f" is the length of both ({len(data)}), and data_meta and egress_ifindex are 0"
-                )
-            if queue or len(data) - meta < _ETH_HLEN:
-                raise self._not_run("rx_queue_index must be 0, and the packet must have 14 bytes at least")
-        if len(data) - meta > _FRAME_ROOM - _HEADROOM:
-            raise self._not_run(f"an XDP packet has at most {_FRAME_ROOM - _HEADROOM} bytes, not {len(data) - meta}")
-        retval, after, _, duration, meta_after = self.handle.run_packet(
-            data, headroom=_HEADROOM - meta, room=_FRAME_ROOM, ifindex=ifindex or 1, meta=meta, repeat=repeat
-        )
-        seen = b""
-        if ctx is not None:
-            seen = struct.pack("<6I", meta_after, len(after), 0, ifindex or 1, 0, 0)[: len(ctx)]
-        return RunResult(retval, after, seen, duration)
-
     def run_packet(self, frame: bytes, ifindex: int) -> tuple[int, bytes]:
         """Run on one Ethernet frame of a packet source.  Returns the verdict and the frame as the program left it."""
-        retval, after, _, _, meta = self.handle.run_packet(
-            frame, headroom=_HEADROOM, room=max(_FRAME_ROOM, _HEADROOM + len(frame)), ifindex=ifindex
-        )
-        return retval, after[meta:]
+        if self._spec.type is P.XDP:
+            room = max(testrun.XDP_ROOM, testrun.XDP_HEADROOM + len(frame))
+            visible = bytes(12) + ifindex.to_bytes(4, "little")
+            result = self.handle.run_packet(frame, headroom=testrun.XDP_HEADROOM, room=room, visible=visible)
+        else:
+            result = self.handle.run_packet(frame, visible=bytes(40) + ifindex.to_bytes(4, "little"))
+        return result.retval, result.data[result.meta :]
 
     def _free(self) -> None:
         del self.handle

@@ -29,12 +29,42 @@ HELPER(st_trace_vprintk);
 HELPER(st_snprintf);
 
 /* packet.c */
+HELPER(st_csum_diff);
+HELPER(st_redirect);
+HELPER(st_redirect_peer);
+HELPER(st_redirect_neigh);
+HELPER(st_clone_redirect);
+
+/* skb.c */
 HELPER(st_skb_load_bytes);
 HELPER(st_skb_load_bytes_relative);
-HELPER(st_csum_diff);
+HELPER(st_skb_store_bytes);
+HELPER(st_skb_pull_data);
+HELPER(st_l3_csum_replace);
+HELPER(st_l4_csum_replace);
+HELPER(st_csum_update);
+HELPER(st_csum_level);
+HELPER(st_skb_change_proto);
+HELPER(st_skb_change_type);
+HELPER(st_skb_change_tail);
+HELPER(st_skb_change_head);
+HELPER(st_skb_adjust_room);
+HELPER(st_skb_vlan_push);
+HELPER(st_skb_vlan_pop);
+HELPER(st_get_hash_recalc);
+HELPER(st_set_hash);
+HELPER(st_set_hash_invalid);
+HELPER(st_skb_set_tstamp);
+HELPER(st_get_cgroup_classid);
+HELPER(st_get_route_realm);
+
+/* xdp.c */
 HELPER(st_xdp_adjust_head);
 HELPER(st_xdp_adjust_tail);
 HELPER(st_xdp_adjust_meta);
+HELPER(st_xdp_get_buff_len);
+HELPER(st_xdp_load_bytes);
+HELPER(st_xdp_store_bytes);
 
 /* text.c */
 HELPER(st_strtol);

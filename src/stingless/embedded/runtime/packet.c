@@ -1,18 +1,14 @@
-/* Helpers of packet programs.  The packet is one linear buffer: data_hard_start <= data_meta <= data <= data_end <=
- * data_limit. */
-#include "helpers.h"
+/* What helpers of socket buffers and of XDP have in common. */
+#include "packet_state.h"
 
-#define ETH_HLEN 14
-#define FRAME_ROOM 40 /* sizeof(struct xdp_frame), which Linux keeps at the start of the headroom */
-#define META_MAX 252
-#define EACCES 13
-
-static void publish(struct st_env *env)
+void st_packet_publish(struct st_env *env)
 {
 	struct st_packet *packet = env->ctx;
 	packet->data = env->data;
 	packet->data_end = env->data_end;
 	packet->data_meta = env->data_meta;
+	if (env->mac)
+		st_packet_set(packet, SKB_LEN, (u32)(env->data_end - env->data));
 }
 
 /* SKF_NET_OFF and SKF_LL_OFF count from the network and the link header; other negative offsets are nowhere. */
@@ -39,88 +35,82 @@ bool st_packet_load(const struct st_env *env, s64 offset, u32 size, u64 *value)
 	return true;
 }
 
-static u64 load_bytes(const struct st_env *env, const u8 *start, u64 offset, void *to, u32 size)
+u32 st_sum_add(u32 sum, u32 more)
 {
-	u64 length = (u64)(env->data_end - start);
-	if (offset > 0x7fffffff || offset > length || size > length - offset) {
-		memset(to, 0, size);
-		return (u64)-EFAULT;
-	}
-	memcpy(to, start + offset, size);
-	return 0;
+	u32 result = sum + more;
+	return result + (result < more);
 }
 
-/* bpf_skb_load_bytes(skb, offset, to, len) */
-HELPER_DEFINE(st_skb_load_bytes) { return load_bytes(env, env->data, (u32)b, (void *)c, (u32)d); }
-
-/* bpf_skb_load_bytes_relative(skb, offset, to, len, start_header) */
-HELPER_DEFINE(st_skb_load_bytes_relative)
+u16 st_sum_fold(u32 sum)
 {
-	const u8 *start = e == 0 ? env->mac : e == 1 ? env->network : 0;
-	if (!start || (u32)b > 0xffff) {
-		memset((void *)c, 0, (u32)d);
-		return (u64)-EFAULT;
-	}
-	return load_bytes(env, start, (u32)b, (void *)c, (u32)d);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (u16)(sum + (sum >> 16));
+}
+
+u32 st_sum(const u8 *from, u32 size, u32 seed)
+{
+	u64 sum = seed;
+	for (; size > 1; from += 2, size -= 2)
+		sum += (u32)(from[0] | from[1] << 8);
+	if (size)
+		sum += from[0];
+	while (sum >> 32)
+		sum = (u32)sum + (sum >> 32);
+	return (u32)sum;
 }
 
 /* bpf_csum_diff(from, from_size, to, to_size, seed) */
 HELPER_DEFINE(st_csum_diff)
 {
 	const u8 *from = (const u8 *)a, *to = (const u8 *)c;
-	u32 from_size = (u32)b, to_size = (u32)d;
-	u64 sum = (u32)e;
-	if (from_size % 4 || to_size % 4)
+	u32 from_size = (u32)b, to_size = (u32)d, sum = (u32)e;
+	if ((from_size | to_size) % 4)
 		return (u64)-EINVAL;
-	for (u32 i = 0; i < from_size; i += 2)
-		sum += (u16) ~(from[i] | from[i + 1] << 8);
-	for (u32 i = 0; i < to_size; i += 2)
-		sum += (u16)(to[i] | to[i + 1] << 8);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
+	sum = st_sum(to, to_size, sum);
+	if (from_size)
+		sum = st_sum_add(sum, ~st_sum(from, from_size, 0));
+	return st_sum_fold(sum);
 }
 
-/* bpf_xdp_adjust_head(xdp, delta): metadata, if any, moves along. */
-HELPER_DEFINE(st_xdp_adjust_head)
+enum { XDP_ABORTED, XDP_REDIRECT = 4, TC_ACT_SHOT = 2, TC_ACT_REDIRECT = 7, BPF_F_INGRESS = 1, BPF_F_PEER = 4 };
+
+static u64 redirect(struct st_env *env, u64 ifindex, u64 flags, u64 verdict)
 {
-	s32 delta = (s32)b;
-	u64 meta = (u64)(env->data - env->data_meta);
-	u8 *data = env->data + delta;
-	if (data < env->data_hard_start + FRAME_ROOM + meta || data > env->data_end - ETH_HLEN)
-		return (u64)-EINVAL;
-	if (meta)
-		memmove(env->data_meta + delta, env->data_meta, meta);
-	env->data_meta += delta;
-	env->data = data;
-	publish(env);
-	return 0;
+	struct st_packet *packet = env->ctx;
+	packet->redirect_ifindex = (u32)ifindex;
+	packet->redirect_flags = flags;
+	return verdict;
 }
 
-/* bpf_xdp_adjust_tail(xdp, delta): new bytes are zero. */
-HELPER_DEFINE(st_xdp_adjust_tail)
+/* bpf_redirect(ifindex, flags).  There are no interfaces here: the target is noted for who runs the program. */
+HELPER_DEFINE(st_redirect)
 {
-	s32 delta = (s32)b;
-	u8 *end = env->data_end + delta;
-	if (end > env->data_limit || end < env->data + ETH_HLEN)
-		return (u64)-EINVAL;
-	if (delta > 0)
-		memset(env->data_end, 0, (u32)delta);
-	env->data_end = end;
-	publish(env);
-	return 0;
+	if (!env->mac)
+		return b ? XDP_ABORTED : redirect(env, a, b, XDP_REDIRECT);
+	return b & ~(u64)BPF_F_INGRESS ? TC_ACT_SHOT : redirect(env, a, b, TC_ACT_REDIRECT);
 }
 
-/* bpf_xdp_adjust_meta(xdp, delta) */
-HELPER_DEFINE(st_xdp_adjust_meta)
+/* bpf_redirect_peer(ifindex, flags) */
+HELPER_DEFINE(st_redirect_peer) { return b ? TC_ACT_SHOT : redirect(env, a, BPF_F_PEER, TC_ACT_REDIRECT); }
+
+/* bpf_redirect_neigh(ifindex, params, size, flags) */
+HELPER_DEFINE(st_redirect_neigh)
 {
-	u8 *meta = env->data_meta + (s32)b;
-	if (meta < env->data_hard_start + FRAME_ROOM || meta > env->data)
+	enum { PARAMS = 20 }; /* sizeof(struct bpf_redir_neigh) */
+	return d || ((s32)c && (s32)c < PARAMS) ? TC_ACT_SHOT : redirect(env, a, 0, TC_ACT_REDIRECT);
+}
+
+/* bpf_clone_redirect(skb, ifindex, flags): counted; interface 0 is none. */
+HELPER_DEFINE(st_clone_redirect)
+{
+	struct st_packet *packet = env->ctx;
+	if (c & ~(u64)BPF_F_INGRESS)
 		return (u64)-EINVAL;
-	u64 length = (u64)(env->data - meta);
-	if (length % 4 || length > META_MAX)
-		return (u64)-EACCES;
-	env->data_meta = meta;
-	publish(env);
+	if (st_packet_get(packet, SKB_GSO_SIZE))
+		return (u64)-EBADMSG; /* of an unknown kind of offload */
+	if (!(u32)b)
+		return (u64)-EINVAL;
+	packet->clones++;
+	redirect(env, b, c, 0);
 	return 0;
 }

@@ -86,12 +86,7 @@ enum st_fault { ST_FAULT_NONE, ST_FAULT_OPCODE, ST_FAULT_HELPER, ST_FAULT_BUDGET
 #define ST_TAIL_CALLS 33
 #define ST_CPUS 1024
 
-/* The context of packet programs: what they see of struct xdp_md or struct __sk_buff, then the real pointers.  The
- * 32-bit loads of data, data_end and data_meta are rewritten at load time into 64-bit loads of these. */
-struct st_packet {
-	u8 visible[192];
-	u8 *data, *data_end, *data_meta;
-};
+#include "packet.h"
 
 /* Run a program.  Returns R0. */
 ST_EXPORT u64 st_run(const struct st_prog *prog, void *ctx, struct st_env *env);

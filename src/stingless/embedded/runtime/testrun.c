@@ -1,9 +1,7 @@
 /* Runs outside of any event, as BPF_PROG_TEST_RUN does: on a context, or on a packet. */
-#include "helpers.h"
+#include "packet_state.h"
 
-enum { ST_SOCKET_FILTER = 1, ST_XDP = 6 };
-
-#define ETH_HLEN 14
+enum { ST_XDP = 6, NET_SKB_PAD = 64 };
 
 struct st_context_run {
 	const struct st_prog *prog;
@@ -24,12 +22,11 @@ struct st_packet_run {
 	u32 offset, length;
 	u32 meta;           /* so many of `length` are XDP metadata before the packet */
 	u32 pull;           /* so many bytes of link header are before skb->data */
-	u32 ifindex;
 	u32 repeat;
 	u32 fault;          /* out */
 	u32 retval;         /* out */
 	u64 duration;       /* out: ns a run */
-	struct st_packet packet;
+	struct st_packet packet; /* in: what is visible and not set here, the fragments */
 };
 
 ST_EXPORT void st_run_context(struct st_context_run *run);
@@ -56,9 +53,27 @@ void st_run_context(struct st_context_run *run)
 	run->fault = env.fault;
 }
 
-static void set(struct st_packet *packet, u32 offset, u32 value)
+/* As eth_type_trans() sets them from the link header of a frame that arrives at the loopback interface. */
+static void set_protocol(struct st_packet *packet, const u8 *frame, u32 length)
 {
-	memcpy(packet->visible + offset, &value, sizeof(value));
+	enum { HOST, BROADCAST, MULTICAST, OTHERHOST };
+	static const u8 own[6];
+	u16 protocol;
+	u32 type = HOST;
+	if (length < ST_ETH_HLEN)
+		return;
+	memcpy(&protocol, frame + ST_ETH_HLEN - 2, sizeof(protocol));
+	if (__builtin_bswap16(protocol) < 1536) { /* a length: ETH_P_802_3 with a raw frame, else ETH_P_802_2 */
+		bool raw = length >= ST_ETH_HLEN + 2 && frame[14] == 0xff && frame[15] == 0xff;
+		protocol = __builtin_bswap16(raw ? 1 : 4);
+	}
+	bool loopback = st_packet_get(packet, SKB_IFINDEX) == 1; /* whose broadcast address is another */
+	if (frame[0] & 1)
+		type = !loopback && (frame[0] & frame[1] & frame[2] & frame[3] & frame[4] & frame[5]) == 0xff ? BROADCAST : MULTICAST;
+	else if (memcmp(frame, own, sizeof(own)))
+		type = OTHERHOST;
+	st_packet_set(packet, SKB_PROTOCOL, protocol);
+	st_packet_set(packet, SKB_PKT_TYPE, type);
 }
 
 void st_run_packet(struct st_packet_run *run)
@@ -68,34 +83,27 @@ void st_run_packet(struct st_packet_run *run)
 	u8 *frame = run->buffer + run->offset;
 	env.data_hard_start = run->buffer;
 	env.data_limit = run->limit;
-	env.data_meta = frame;
 	env.data_end = frame + run->length;
+	env.ctx = packet;
 	if (run->prog->type == ST_XDP) {
+		env.data_meta = frame;
 		env.data = frame + run->meta;
-		set(packet, 12, run->ifindex);
-	} else { /* offsets of struct __sk_buff */
-		u16 protocol = 0;
+		memset(run->buffer, 0, run->offset); /* bpf_xdp_adjust_head() shows it */
+	} else {
 		env.mac = frame;
-		env.network = frame + ETH_HLEN;
+		env.network = frame + ST_ETH_HLEN;
 		env.data = env.data_meta = frame + run->pull;
-		if (run->length >= ETH_HLEN)
-			memcpy(&protocol, frame + ETH_HLEN - 2, sizeof(protocol));
-		if (__builtin_bswap16(protocol) < 1536)
-			protocol = __builtin_bswap16(4); /* ETH_P_802_2: that was a length */
-		set(packet, 0, run->length - run->pull);
-		set(packet, 16, protocol);
-		set(packet, 40, run->ifindex);
+		packet->headroom = NET_SKB_PAD + run->pull;
+		packet->transport = 0xffff;
+		set_protocol(packet, frame, run->length);
 	}
-	packet->data = env.data;
-	packet->data_end = env.data_end;
-	packet->data_meta = env.data_meta;
+	st_packet_publish(&env);
 	run->retval = (u32)repeat(run->prog, packet, &env, run->repeat, &run->duration);
 	run->fault = env.fault;
-	if (run->prog->type == ST_XDP) {
-		run->offset = (u32)(env.data_meta - run->buffer);
-		run->meta = (u32)(env.data - env.data_meta);
-	}
-	run->length = (u32)(env.data_end - (run->buffer + run->offset));
+	u8 *start = env.mac ? env.data - run->pull : env.data_meta;
+	run->offset = (u32)(start - run->buffer);
+	run->meta = (u32)(env.data - env.data_meta);
+	run->length = (u32)(env.data_end - start);
 }
 
 ST_EXPORT void st_sizes(u32 sizes[4]);

@@ -13,10 +13,11 @@ from stingless._gen.uapi import AttachType, ProgramType
 # Bytes of bpf_user_pt_regs_t.
 PT_REGS_BYTES = {"x86_64": 21 * 8, "aarch64": 34 * 8}
 
-# (offset, size, write, attach type) -> "scalar", "data", "data_end" or "data_meta", or None when refused.
+# (offset, size, write, attach type) -> "scalar", "half", "data", "data_end" or "data_meta", or None when refused.
 Rule = Callable[[int, int, bool, AttachType | None], str | None]
 
 SCALAR_FIELD = "scalar"
+HALF_FIELD = "half"  # a store of which 16 bits are kept
 
 # struct xdp_md: six 32-bit fields.
 _XDP_POINTERS = {0: "data", 4: "data_end", 8: "data_meta"}
@@ -29,7 +30,7 @@ _SKB_CB, _SKB_HASH = 48, 68
 _SKB_TC_CLASSID, _SKB_DATA, _SKB_DATA_END = 72, 76, 80
 _SKB_FAMILY, _SKB_DATA_META = 88, 140
 _SKB_FLOW_KEYS, _SKB_TSTAMP, _SKB_WIRE_LEN = 144, 152, 160
-_SKB_SK, _SKB_GSO_SIZE, _SKB_TSTAMP_TYPE = 168, 176, 180
+_SKB_SK, _SKB_GSO_SIZE, _SKB_TSTAMP_TYPE, _SKB_HWTSTAMP = 168, 176, 180, 184
 _SKB_POINTERS = {_SKB_DATA: "data", _SKB_DATA_END: "data_end", _SKB_DATA_META: "data_meta"}
 
 TRACEPOINT_BYTES = 8192
@@ -78,6 +79,8 @@ def _xdp(off: int, size: int, write: bool, attach_type: AttachType | None) -> st
 
 def _skb_common(off: int, size: int, write: bool) -> str | None:
     """What every program type with a __sk_buff has in common, before its own exclusions."""
+    if off == _SKB_HWTSTAMP:
+        return SCALAR_FIELD if size == 8 and not write else None
     if off < 0 or off % size or off + size > _SKB_TSTAMP_TYPE:
         return None
     field = off & ~3
@@ -109,8 +112,15 @@ def _sk_buff(pointers: tuple[str, ...], refused: tuple[int, ...], writable: tupl
     return rule
 
 
-_SOCKET_FILTER = _sk_buff((), (_SKB_TC_CLASSID, _SKB_TSTAMP, _SKB_WIRE_LEN), ())
-_SCHED = _sk_buff(
+def _sched(off: int, size: int, write: bool, attach_type: AttachType | None) -> str | None:
+    if off == _SKB_TSTAMP_TYPE:
+        return SCALAR_FIELD if size == 1 and not write else None
+    role = _SCHED_COMMON(off, size, write, attach_type)
+    return HALF_FIELD if role and write and off in (_SKB_QUEUE, _SKB_TC_INDEX, _SKB_TC_CLASSID) else role
+
+
+_SOCKET_FILTER = _sk_buff((), (_SKB_TC_CLASSID, _SKB_TSTAMP, _SKB_WIRE_LEN, _SKB_HWTSTAMP), ())
+_SCHED_COMMON = _sk_buff(
     ("data", "data_end", "data_meta"),
     (),
     (_SKB_MARK, _SKB_QUEUE, _SKB_PRIORITY, _SKB_TC_INDEX, _SKB_TC_CLASSID, _SKB_TSTAMP),
@@ -120,8 +130,8 @@ _CGROUP_SKB = _sk_buff(("data", "data_end"), (_SKB_TC_CLASSID, _SKB_WIRE_LEN), (
 RULES: dict[ProgramType, Rule] = {
     ProgramType.SOCKET_FILTER: _SOCKET_FILTER,
     ProgramType.KPROBE: _kprobe,
-    ProgramType.SCHED_CLS: _SCHED,
-    ProgramType.SCHED_ACT: _SCHED,
+    ProgramType.SCHED_CLS: _sched,
+    ProgramType.SCHED_ACT: _sched,
     # The first eight bytes of a tracepoint's record are the kernel's own.
     ProgramType.TRACEPOINT: _read_only(TRACEPOINT_BYTES, first=8),
     ProgramType.XDP: _xdp,

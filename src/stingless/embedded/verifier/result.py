@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class VerifierResult:
-    """`packet_pointer_loads`: context loads that must become loads of 64-bit pointers: (instruction, "data",
+    """`packet_pointer_loads`: context accesses to rewrite, as loads of 64-bit pointers: (instruction, "half", "data",
     "data_end" or "data_meta").  `max_stack_depth`: bytes of stack that the deepest chain of calls needs.
     `subprogs`: the first instruction of the main program and of each sub-program.  `max_ctx_offset`: bytes of the
     context that the program accesses.  `insns_processed`: instructions followed, on all paths."""

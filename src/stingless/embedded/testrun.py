@@ -1,0 +1,137 @@
+"""Packet programs run as BPF_PROG_TEST_RUN runs them: the same inputs, limits, errors and outputs.
+
+What there is none of here are network interfaces: every index but 0 stands for one, and 0 for the loopback, 1.
+Source: net/bpf/test_run.c.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from typing import TYPE_CHECKING
+
+from stingless._gen.uapi import AttachType, ProgramType
+from stingless.errors import LoadError
+from stingless.kernel import RunResult
+
+if TYPE_CHECKING:
+    from stingless.embedded.programs import EmbeddedProgram
+
+P = ProgramType
+ETH_HLEN = 14
+XDP_HEADROOM = 256  # XDP_PACKET_HEADROOM
+_PAGE, _SHARED_INFO = 4096, 320  # a page; the room of struct skb_shared_info at its end
+XDP_ROOM = _PAGE - _SHARED_INFO
+XDP_MD, SK_BUFF = struct.Struct("<6I"), 192
+MAX_FRAGS = 17
+_META_MAX = 216  # what struct xdp_frame leaves of the headroom
+_SKB_MOST = _PAGE - 64 - _SHARED_INFO  # behind NET_SKB_PAD
+_NETWORK_HEADER = {b"\x08\x00": 20, b"\x86\xdd": 40}
+_GSO_MOST_SEGMENTS, _GSO_MOST = 65535, 65536
+_LOOPBACK = 1
+
+# Programs that see the link header, and those whose packet begins behind it.
+_SEES_LINK = frozenset({P.SCHED_CLS, P.SCHED_ACT})
+SKB = _SEES_LINK | {P.SOCKET_FILTER, P.CGROUP_SKB, P.LWT_IN, P.LWT_OUT, P.LWT_XMIT, P.LWT_SEG6LOCAL}
+
+# Of struct __sk_buff, what a caller may set: offset and bytes.  data_end (80) is read by later kernels.
+_MAY_SET = ((8, 4), (32, 4), (36, 4), (40, 4), (48, 20), (152, 8), (160, 4), (164, 4), (176, 4), (184, 8))
+_MUST_BE_ZERO = bytearray(b"\xff" * SK_BUFF)
+for _at, _size in _MAY_SET:
+    _MUST_BE_ZERO[_at : _at + _size] = bytes(_size)
+_UNSET = int.from_bytes(_MUST_BE_ZERO, "little")
+_GIVES = ((8, 4), (32, 4), (36, 4), (40, 4), (48, 20), (152, 8), (160, 4), (164, 4), (184, 8))
+
+
+def _refuse(program: EmbeddedProgram, why: str, code: int = errno.EINVAL) -> LoadError:
+    spec = program.spec
+    return LoadError(f"program {spec.name!r} ({spec.type.name}) was not run: {why}", code)
+
+
+def context_bytes(program: EmbeddedProgram, ctx: bytes, size: int, name: str) -> bytes:
+    """A context of at most `size` bytes, filled up with zeros; a longer one must end in zeros, as of a later kernel."""
+    if len(ctx) > size and any(ctx[size:]):
+        raise _refuse(program, f"{name} has {size} bytes, not {len(ctx)}", errno.E2BIG)
+    return ctx[:size].ljust(size, b"\0")
+
+
+def run_skb(program: EmbeddedProgram, data: bytes | None, ctx: bytes | None, repeat: int) -> RunResult:
+    """On a socket buffer that holds the packet, link header included.  A program that does not see that header loses
+    it: it is zeros in the result."""
+    if data is None or len(data) < ETH_HLEN:
+        raise _refuse(program, "a packet has an Ethernet header, 14 bytes at least")
+    if len(data) > _SKB_MOST:
+        raise _refuse(program, f"a packet has at most {_SKB_MOST} bytes, not {len(data)}")
+    pull = 0 if program.spec.type in _SEES_LINK else ETH_HLEN
+    if len(data) == pull:
+        raise _refuse(program, "there is nothing after its link header, which this type does not see")
+    least = _NETWORK_HEADER.get(data[12:14], 0)
+    if len(data) < ETH_HLEN + least:
+        raise _refuse(
+            program, f"the network header of its protocol has {least} bytes, of which {len(data) - ETH_HLEN} are there"
+        )
+    visible = bytearray(context_bytes(program, ctx or b"", SK_BUFF, "struct __sk_buff"))
+    if ctx is not None:
+        _check_sk_buff(program, visible, len(data) - pull)
+    if ctx is not None and not any(visible[160:164]):
+        visible[160:164] = (len(data) - pull).to_bytes(4, "little")  # wire_len
+    if not any(visible[40:44]):
+        visible[40:44] = _LOOPBACK.to_bytes(4, "little")
+    # gso_size is 16 bits in the kernel.
+    given = bytes(visible[:178] + bytes(2) + visible[180:])
+    result = program.handle.run_packet(data, pull=pull, visible=given, repeat=repeat)
+    after = b""
+    if ctx is not None:
+        for at, size in _GIVES:
+            visible[at : at + size] = result.visible[at : at + size]
+        after = bytes(visible)
+    return RunResult(result.retval, bytes(pull) + result.data[pull:], after, result.duration)
+
+
+def _check_sk_buff(program: EmbeddedProgram, ctx: bytearray, length: int) -> None:
+    if wrong := int.from_bytes(ctx, "little") & _UNSET:
+        at = (wrong & -wrong).bit_length() // 8
+        raise _refuse(
+            program,
+            f"byte {at} of struct __sk_buff is not 0; what can be set are mark, priority, ingress_ifindex, ifindex, cb,"
+            " tstamp, wire_len, gso_segs, gso_size and hwtstamp",
+        )
+    wire, segments = struct.unpack_from("<2I", ctx, 160)
+    if wire and not length <= wire <= _GSO_MOST:
+        raise _refuse(program, f"wire_len is {wire}, and not from {length} (the packet) to {_GSO_MOST}")
+    if segments > _GSO_MOST_SEGMENTS:
+        raise _refuse(program, f"gso_segs is {segments}, more than {_GSO_MOST_SEGMENTS}")
+
+
+def run_xdp(program: EmbeddedProgram, data: bytes | None, ctx: bytes | None, repeat: int) -> RunResult:
+    """On an XDP frame.  What is after data_end of the context, or does not fit in a page, is in fragments."""
+    if program.spec.attach_type in (AttachType.XDP_DEVMAP, AttachType.XDP_CPUMAP):
+        raise _refuse(program, f"it is for a {program.spec.attach_type.name[4:].lower()}, where no test run leads")
+    data = data or b""
+    meta, linear, ifindex, queue = 0, len(data), 0, 0
+    if ctx is not None:
+        given = context_bytes(program, ctx, XDP_MD.size, "struct xdp_md")
+        meta, linear, no_meta, ifindex, queue, egress = XDP_MD.unpack(given)
+        if no_meta or egress or linear > len(data) or meta > linear or meta % 4 or meta > _META_MAX:
+            raise _refuse(
+                program,
+                "in struct xdp_md, data is the length of the metadata before the packet (a multiple of 4, at most 216),"
+                f" data_end is the length of both (at most {len(data)}), and data_meta and egress_ifindex are 0",
+            )
+        if queue:
+            raise _refuse(program, f"rx_queue_index is {queue}, and the interface has queue 0 only")
+    if len(data) - meta < ETH_HLEN:
+        raise _refuse(program, "a packet has an Ethernet header, 14 bytes at least")
+    headroom = XDP_HEADROOM - meta
+    linear = min(linear, XDP_ROOM - headroom)
+    if len(data) - linear > MAX_FRAGS * _PAGE:
+        raise _refuse(program, f"more than {MAX_FRAGS} fragments of {_PAGE} bytes", errno.ENOMEM)
+    visible = bytearray(XDP_MD.size)
+    struct.pack_into("<2I", visible, 12, ifindex or _LOOPBACK, queue)
+    result = program.handle.run_packet(
+        data, headroom=headroom, room=XDP_ROOM, linear=linear, meta=meta, visible=bytes(visible), repeat=repeat
+    )
+    after = b""
+    if ctx is not None:
+        after = XDP_MD.pack(result.meta, len(result.data) - result.frags, 0, ifindex, queue, 0)
+    return RunResult(result.retval, result.data, after, result.duration)
