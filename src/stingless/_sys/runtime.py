@@ -12,7 +12,7 @@ import weakref
 from ctypes import POINTER, Structure, byref, c_char, c_int, c_int32, c_uint8, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stingless._sys.ringbuf import RingMemory
 from stingless._sys.runtime_packet import PacketResult, PacketRun, run_packet
