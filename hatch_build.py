@@ -34,11 +34,17 @@ FLAGS = [
     *("-std=gnu2x", "-O2", "-fPIC", "-ffreestanding", "-fvisibility=hidden", "-nostdlibinc"),
     *("-fno-strict-aliasing", "-fwrapv", "-fno-stack-protector", "-Wall", "-Wextra", "-Werror"),
 ]
+# Functions that the JIT inlines into programs; it needs the LLVM that it uses to be as new as this clang's.
+BITCODE = SOURCES / "bitcode/lookup.c"
 MACHINE_FLAGS = {"aarch64": ["-mno-outline-atomics"]}  # the out-of-line atomics are in a library that we do not link
 
 
 def library_path(machine: str) -> Path:
     return ROOT / f"src/stingless/_sys/libstingless-runtime.{machine}.so"
+
+
+def bitcode_path(library: Path) -> Path:
+    return library.with_name(library.name.replace("-runtime.", "-lookup.").removesuffix(".so") + ".bc")
 
 
 def zig() -> Path:
@@ -68,6 +74,10 @@ def build_runtime(machine: str | None = None, output: Path | None = None) -> Pat
             objects.append(f"{scratch}/{source.stem}.o")
             command = [compiler, "clang", "-target", TARGETS[machine], *FLAGS, *MACHINE_FLAGS.get(machine, [])]
             jobs.append(subprocess.Popen([*command, "-c", str(source), "-o", objects[-1]], env=environment))
+        bitcode = f"{scratch}/{BITCODE.stem}.bc"
+        command = [compiler, "clang", "-target", TARGETS[machine], *FLAGS, *MACHINE_FLAGS.get(machine, [])]
+        command += ["-emit-llvm", "-c", str(BITCODE), "-o", bitcode]
+        jobs.append(subprocess.Popen(command, env=environment))
         statuses = [job.wait() for job in jobs]
         if any(statuses):
             raise SystemExit("the embedded kernel's runtime did not compile; the compiler's messages are above")
@@ -86,6 +96,7 @@ def build_runtime(machine: str | None = None, output: Path | None = None) -> Pat
         ]
         if subprocess.run([*link, "-o", linked, *objects], env=environment).returncode:
             raise SystemExit("the embedded kernel's runtime did not link; the linker's messages are above")
+        Path(bitcode).replace(bitcode_path(output))
         Path(linked).replace(output)
     return output
 
@@ -103,7 +114,7 @@ class RuntimeBuildHook(_Hook):
             return  # a pure wheel: everything but the embedded kernel works
         build_data["pure_python"] = False
         build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
-        build_data["artifacts"].append(str(library.relative_to(ROOT)))
+        build_data["artifacts"] += [str(each.relative_to(ROOT)) for each in (library, bitcode_path(library))]
 
 
 if __name__ == "__main__":

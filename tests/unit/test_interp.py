@@ -263,7 +263,7 @@ def test_endless_loop_is_cut() -> None:
         execute([Instruction(op.JMP | op.JA, off=-1), exit_()])
 
 
-@pytest.mark.parametrize("opcode", [0x00, 0x8D, 0xE5, 0xFF])
+@pytest.mark.parametrize("opcode", [0x00, 0x0D, 0xE6, 0xFF])
 def test_unknown_opcode(opcode: int) -> None:
     with pytest.raises(RuntimeError, match="unknown opcode"):
         execute([Instruction(opcode), exit_()])

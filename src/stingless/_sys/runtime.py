@@ -75,13 +75,21 @@ class _Env(Structure):
         ("network", c_void_p),
         ("data_hard_start", c_void_p),
         ("objects", c_void_p),
+        ("machine_frames", c_void_p),
     )
 
 
 class _Prog(Structure):
     """`struct st_prog`."""
 
-    _fields_ = (("insns", c_void_p), ("count", c_uint32), ("type", c_uint32), ("env_default", POINTER(_Env)))
+    _fields_ = (
+        ("insns", c_void_p),
+        ("count", c_uint32),
+        ("type", c_uint32),
+        ("env_default", POINTER(_Env)),
+        ("machine", c_void_p),
+        ("runs", c_uint32),
+    )
 
 
 class _ContextRun(Structure):
@@ -219,10 +227,16 @@ class Program:
 
     def __init__(self, code: bytes, type: int, trace: Ring, maps: list[Map], objects: Objects | None = None) -> None:
         self._library = library()
+        self.code = code
         self._code = ctypes.create_string_buffer(code, len(code))
-        self._kept = (trace, maps, objects)
+        self._kept: list[object] = [trace, maps, objects]
+        self.map_addresses = [each.address for each in maps]
         self._env = _Env(trace=trace.address, objects=objects.address if objects else None)
         self._prog = _Prog(ctypes.addressof(self._code), len(code) // 8, type, ctypes.pointer(self._env))
+
+    def keep(self, owned: object) -> None:
+        """Have `owned` live as long as this program."""
+        self._kept.append(owned)
 
     @property
     def address(self) -> int:

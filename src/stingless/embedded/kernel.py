@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar, get_args
 
 from stingless._gen.uapi import ProgramType
 from stingless._sys import runtime
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from stingless.embedded.sources.tracer import Tracer, TracerLink
 
 T = TypeVar("T", bound=Owned)
+Engine = Literal["auto", "interpreter", "jit"]
 
 _TRACE_HELPERS = (6, 177)  # trace_printk, trace_vprintk
 _TASK_HELPERS = (35, 158)  # get_current_task, get_current_task_btf
@@ -39,11 +41,16 @@ class EmbeddedKernel:
     `Program.run()` gives them.  What bpf_get_current_task() leads to is laid out as `btf` tells: by default as in the
     machine's kernel, or as the BTF last given to `resolve()`.  Raises `NotSupportedError` where the C runtime was not
     built.
+
+    `engine` is what runs programs: "interpreter"; "jit", machine code from the first run on (`load_program()` takes the
+    time to make it, and raises `NotSupportedError` without llvmlite); or "auto", first the one and then the other for
+    programs that run often.  Default: $STINGLESS_ENGINE, else "auto".
     """
 
     name = "embedded"
 
-    def __init__(self, btf: Btf | None = None) -> None:
+    def __init__(self, btf: Btf | None = None, *, engine: Engine | None = None) -> None:
+        self.engine = _engine(engine)
         self.scoped = True
         self.scope_note = ""
         self._made: dict[int, Owned] = {}
@@ -132,7 +139,7 @@ class EmbeddedKernel:
             self._traced = True
             self._backlog = readers.trace_ring(self.trace)
         objects = self._known_objects() if _calls(spec.code, _TASK_HELPERS) else None
-        return self._keep(EmbeddedProgram(spec, next(self._fds), mine, result, self.trace, objects))
+        return self._keep(EmbeddedProgram(spec, next(self._fds), mine, result, self.trace, objects, self.engine))
 
     def _known_objects(self) -> KnownObjects | None:
         """None where there is no BTF to lay them out by."""
@@ -219,6 +226,13 @@ class EmbeddedKernel:
         if self._backlog is not None:
             self.trace.unsubscribe(self._backlog)
             self._backlog = None
+
+
+def _engine(asked: str | None) -> str:
+    found = asked or os.environ.get("STINGLESS_ENGINE") or "auto"
+    if found not in get_args(Engine):
+        raise UnknownNameError("engine", found, get_args(Engine))
+    return found
 
 
 def _calls(code: bytes, helpers: Sequence[int]) -> bool:

@@ -1,4 +1,4 @@
-"""Programs of the embedded kernel: verified, resolved, and run by the interpreter."""
+"""Programs of the embedded kernel: verified, resolved, and run by the interpreter or as machine code."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from stingless.owned import Owned
 
 if TYPE_CHECKING:
     from stingless._sys.runtime import Ring, Task
+    from stingless.embedded.jit.tiers import Tiers
     from stingless.embedded.objects.known import KnownObjects
     from stingless.embedded.verifier import VerifierResult
 
@@ -45,6 +46,7 @@ class EmbeddedProgram(Owned):
         verified: VerifierResult,
         trace: Ring,
         objects: KnownObjects | None = None,
+        engine: str = "interpreter",
     ) -> None:
         self._spec = spec
         self.fd = fd
@@ -65,14 +67,41 @@ class EmbeddedProgram(Owned):
         self.objects = objects
         native = objects.native if objects is not None else None
         self.handle = runtime.Program(bytes(code), spec.type, trace, handles, native)
+        self._tiers: Tiers | None = None
+        if engine != "interpreter":
+            from stingless.embedded.jit import tiers
+
+            self._tiers = tiers.watch(self.handle) if engine == "auto" else tiers.Tiers(self.handle)
+            if engine == "jit":
+                self._tiers.compile()
 
     @property
     def spec(self) -> ProgramSpec:
         return self._spec
 
     @property
+    def engine(self) -> str:
+        """What runs it now: "interpreter", or "jit-O0" or "jit-O2", machine code made quickly or well."""
+        level = self._tiers.level if self._tiers is not None else None
+        return "interpreter" if level is None else f"jit-O{level}"
+
+    def compile(self, *, wait: bool = True, timeout: float | None = None) -> bool:
+        """Have machine code made of it, without waiting until it has run often; with `wait`, wait for the optimised
+        code, at most `timeout` seconds.  True when that is what runs now; False also for a program that only the
+        interpreter can run, or without llvmlite."""
+        self._open(f"program {self._spec.name!r}")
+        if self._tiers is None:
+            from stingless.embedded.jit import tiers
+
+            self._tiers = tiers.Tiers(self.handle)
+        if wait:
+            return self._tiers.wait(timeout)
+        self._tiers.request()
+        return self._tiers.level == 2
+
+    @property
     def info(self) -> ProgramInfo:
-        """Of the fields of `ProgramInfo`, those that an interpreter has: no machine code, and no statistics."""
+        """Of the fields of `ProgramInfo`, those that this kernel has: no statistics."""
         import hashlib
 
         self._open(f"program {self._spec.name!r}")
@@ -84,7 +113,7 @@ class EmbeddedProgram(Owned):
             name=spec.name[:15],
             tag=hashlib.sha1(spec.code, usedforsecurity=False).hexdigest()[:16],
             translated=spec.code,
-            jited=b"",
+            jited=self._tiers.machine_code if self._tiers is not None else b"",
             verified_insns=self._verified_insns,
             run_time_ns=0,
             run_count=0,
@@ -138,6 +167,7 @@ class EmbeddedProgram(Owned):
         return result.retval, result.data[result.meta :]
 
     def _free(self) -> None:
+        self._tiers = None
         del self.handle
 
     def __repr__(self) -> str:

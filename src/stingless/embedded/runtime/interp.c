@@ -1,6 +1,7 @@
 /* The interpreter: RFC 9669, with the number semantics of Linux.  One label an opcode; each jumps to the next itself. */
 #include "interp.h"
 #include "libc.h"
+#include "machine.h"
 #include "map.h"
 
 #pragma clang diagnostic ignored "-Winitializer-overrides"
@@ -10,6 +11,7 @@
 struct frame {
 	const struct st_insn *back;
 	u64 saved[4];
+	u32 may_goto; /* taken in the frame that called */
 };
 
 /* Memory operands may be unaligned (packets) and of any type. */
@@ -140,7 +142,7 @@ ATOMIC_OPERATIONS(atomic64, u64)
 	stx_##name: *(type##_any *)(DST + insn->off) = (type)SRC; NEXT;                                       \
 	st_##name: *(type##_any *)(DST + insn->off) = (type)(s64)insn->imm; NEXT;
 
-static u64 execute(struct st_env *env, const struct st_insn *insn, u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
+u64 st_interpret(struct st_env *env, const struct st_insn *insn, u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
 {
 	static const void *const labels[256] = {
 		[0 ... 255] = &&bad_opcode,
@@ -148,9 +150,11 @@ static u64 execute(struct st_env *env, const struct st_insn *insn, u64 r1, u64 r
 		[0xb7] = &&mov64_k, [0xbf] = &&mov64_x, [0xb4] = &&mov32_k, [0xbc] = &&mov32_x,
 		[0x87] = &&neg64, [0x84] = &&neg32,
 		[0xd4] = &&to_little, [0xdc] = &&to_big, [0xd7] = &&byte_swap,
-		[0x05] = &&ja, [0x06] = &&ja_long, [0x85] = &&call, [0x95] = &&exit,
+		[0x05] = &&ja, [0x06] = &&ja_long, [0xe5] = &&may_goto, [0x85] = &&call, [0x8d] = &&call_register, [0x95] = &&exit,
 		[0x71] = &&ldx_b, [0x69] = &&ldx_h, [0x61] = &&ldx_w, [0x79] = &&ldx_dw,
 		[0x91] = &&ldsx_b, [0x89] = &&ldsx_h, [0x81] = &&ldsx_w,
+		[0x31] = &&probe_b, [0x29] = &&probe_h, [0x21] = &&probe_w, [0x39] = &&probe_dw,
+		[0x51] = &&probe_sb, [0x49] = &&probe_sh, [0x41] = &&probe_sw,
 		[0x73] = &&stx_b, [0x6b] = &&stx_h, [0x63] = &&stx_w, [0x7b] = &&stx_dw,
 		[0x72] = &&st_b, [0x6a] = &&st_h, [0x62] = &&st_w, [0x7a] = &&st_dw,
 		[0xd3] = &&atomic_b, [0xcb] = &&atomic_h, [0xc3] = &&atomic_w, [0xdb] = &&atomic_dw,
@@ -165,6 +169,7 @@ static u64 execute(struct st_env *env, const struct st_insn *insn, u64 r1, u64 r
 	}
 	struct frame frames[ST_FRAMES];
 	u64 budget = ST_BUDGET;
+	u32 may_goto = 0;
 	u64 r[16] = {0, r1, r2, r3, r4, r5}; /* 16: any 4-bit number is in bounds */
 	env->frames = base + 1;
 	r[10] = (u64)(env->stack + (base + 1) * ST_STACK);
@@ -209,6 +214,11 @@ byte_swap: DST = swap(DST, insn->imm); NEXT;
 
 ja: TAKE(insn->off);
 ja_long: TAKE(insn->imm);
+may_goto:
+	if (may_goto == ST_MAY_GOTO)
+		TAKE(insn->off);
+	may_goto++;
+	NEXT;
 
 	MEMORY(b, u8)
 	MEMORY(h, u16)
@@ -217,6 +227,16 @@ ja_long: TAKE(insn->imm);
 ldsx_b: DST = (u64)(s64)*(const s8_any *)(SRC + insn->off); NEXT;
 ldsx_h: DST = (u64)(s64)*(const s16_any *)(SRC + insn->off); NEXT;
 ldsx_w: DST = (u64)(s64)*(const s32_any *)(SRC + insn->off); NEXT;
+
+	/* Loads through kernel pointers that may be anything: what cannot be read is 0.  The opcodes are those of Linux's
+	 * rewritten programs; no program comes with them. */
+probe_b: DST = st_probe_load(env, SRC + insn->off, 1); NEXT;
+probe_h: DST = st_probe_load(env, SRC + insn->off, 2); NEXT;
+probe_w: DST = st_probe_load(env, SRC + insn->off, 4); NEXT;
+probe_dw: DST = st_probe_load(env, SRC + insn->off, 8); NEXT;
+probe_sb: DST = (u64)(s64)(s8)st_probe_load(env, SRC + insn->off, 1); NEXT;
+probe_sh: DST = (u64)(s64)(s16)st_probe_load(env, SRC + insn->off, 2); NEXT;
+probe_sw: DST = (u64)(s64)(s32)st_probe_load(env, SRC + insn->off, 4); NEXT;
 
 ld_imm64: {
 	u64 value = (u32)insn->imm | (u64)(u32)insn[1].imm << 32;
@@ -275,8 +295,10 @@ call:
 		}
 		struct frame *frame = &frames[env->frames++ - base];
 		frame->back = insn;
+		frame->may_goto = may_goto;
 		memcpy(frame->saved, &r[6], sizeof(frame->saved));
 		r[10] += ST_STACK;
+		may_goto = 0;
 		TAKE(insn->imm);
 	}
 	if (insn->imm == 12) { /* bpf_tail_call(ctx, prog_array, index): stays in this frame, or goes on after the call */
@@ -284,6 +306,7 @@ call:
 		if (prog && env->tail_calls < ST_TAIL_CALLS) {
 			env->tail_calls++;
 			insn = prog->insns - 1;
+			may_goto = 0;
 		}
 		NEXT;
 	}
@@ -306,9 +329,16 @@ exit:
 	{
 		struct frame *frame = &frames[env->frames - base];
 		insn = frame->back;
+		may_goto = frame->may_goto;
 		memcpy(&r[6], frame->saved, sizeof(frame->saved));
 		r[10] -= ST_STACK;
 	}
+	NEXT;
+
+call_register: /* of a function of this program, by the address that LD_IMM64 gave */
+	r[0] = st_callback(env, DST, r[1], r[2], r[3], r[4], r[5]);
+	if (unlikely(env->fault))
+		goto stop;
 	NEXT;
 
 bad_opcode:
@@ -323,7 +353,9 @@ stop:
 
 u64 st_callback(struct st_env *env, u64 function, u64 a, u64 b, u64 c, u64 d, u64 e)
 {
-	return execute(env, (const struct st_insn *)function, a, b, c, d, e);
+	if (function & ST_MACHINE)
+		return ((st_machine)(function - ST_MACHINE))(env, a, b, c, d, e);
+	return st_interpret(env, (const struct st_insn *)function, a, b, c, d, e);
 }
 
 /* An execution holds the slot of its CPU, as on Linux nothing else of its kind runs there: per-CPU values need no lock. */
@@ -359,8 +391,16 @@ u64 st_run(const struct st_prog *prog, void *ctx, struct st_env *env)
 	env->ctx = ctx;
 	env->cpu = (env->task ? env->task->cpu : (u32)sched_getcpu()) % st_cpus;
 	st_acquire(&slots[env->cpu].lock);
-	u64 r0 = execute(env, prog->insns, (u64)ctx, 0, 0, 0, 0);
+	st_machine machine = __atomic_load_n(&prog->machine, __ATOMIC_ACQUIRE);
+	u64 r0;
+	env->machine_frames = machine ? __builtin_frame_address(0) : 0;
+	if (likely(machine))
+		r0 = machine(env, (u64)ctx, 0, 0, 0, 0);
+	else
+		r0 = st_interpret(env, prog->insns, (u64)ctx, 0, 0, 0, 0);
 	st_release(&slots[env->cpu].lock);
 	env->stack = 0;
+	if (unlikely(!machine))
+		st_ran((struct st_prog *)prog);
 	return r0;
 }

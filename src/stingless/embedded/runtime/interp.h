@@ -2,8 +2,8 @@
 #pragma once
 #include "runtime.h"
 
-/* Runs the callback whose first instruction is at `function`, in a frame of its own.  Returns its R0. */
-u64 st_callback(struct st_env *env, u64 function, u64 a, u64 b, u64 c, u64 d, u64 e);
+/* Runs the callback that an LD_IMM64 gave as `function`, in a frame of its own.  Returns its R0. */
+ST_EXPORT u64 st_callback(struct st_env *env, u64 function, u64 a, u64 b, u64 c, u64 d, u64 e);
 
 typedef u64 (*st_helper)(struct st_env *env, u64 a, u64 b, u64 c, u64 d, u64 e);
 #define ST_HELPERS 256

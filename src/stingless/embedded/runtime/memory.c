@@ -17,8 +17,12 @@ u64 st_copy_kernel(const struct st_env *env, void *to, u64 address, u64 size, bo
 	u64 copied = 0;
 	for (u32 i = 0; i < env->window_count && !copied; i++)
 		copied = from_span(to, env->windows[i].base, env->windows[i].size, address, size, string);
-	if (!copied)
+	if (!copied && env->machine_frames) {
+		u8 *lowest = __builtin_frame_address(0);
+		copied = from_span(to, lowest, (u64)(env->machine_frames - lowest), address, size, string);
+	} else if (!copied) {
 		copied = from_span(to, env->stack, ST_FRAMES * ST_STACK, address, size, string);
+	}
 	if (!copied && env->data)
 		copied = from_span(to, env->data_hard_start, (u64)(env->data_limit - env->data_hard_start), address, size, string);
 	if (!copied)

@@ -47,11 +47,17 @@ struct st_window {
 	usize size;
 };
 
+/* A program or one of its functions as machine code: R1 to R5 in, R0 out. */
+struct st_env;
+typedef u64 (*st_machine)(struct st_env *env, u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
+
 struct st_prog {
 	const struct st_insn *insns; /* pointers already resolved: LD_IMM64 holds struct st_map * or a value's address */
 	u32 count;
 	u32 type; /* enum bpf_prog_type */
 	struct st_env *env_default;
+	st_machine machine; /* its machine code, set by st_prog_set_machine() at any time; 0: interpret */
+	u32 runs;           /* by the interpreter, up to ST_HOT */
 };
 
 /* One execution. */
@@ -77,6 +83,7 @@ struct st_env {
 	u8 *mac, *network;      /* link and network header */
 	u8 *data_hard_start;    /* start of the writable buffer; data_hard_start <= data_meta <= data */
 	struct st_objects *objects; /* objects.h: what bpf_get_current_task() gives; 0: there is no layout of them */
+	u8 *machine_frames;     /* of machine code: its frames lie below, on the thread's own stack; 0: interpreted */
 };
 
 enum st_fault { ST_FAULT_NONE, ST_FAULT_OPCODE, ST_FAULT_HELPER, ST_FAULT_BUDGET, ST_FAULT_DEPTH };
