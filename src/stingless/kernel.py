@@ -54,9 +54,10 @@ class Map(Protocol):
     def value_bytes(self) -> int:
         """Bytes of a value as seen from user space: for per-CPU maps round_up(value_size, 8) * possible CPUs."""
 
-    def lookup(self, key: bytes) -> bytes | None:
-        """The value, or None when there is no such key.  A queue or stack takes b"" and gives its head; a bloom filter
-        takes a value, and gives it back if it may have been added."""
+    def lookup(self, key: bytes, flags: int = 0) -> bytes | None:
+        """The value, or None when there is no such key; with BPF_F_LOCK, read under the value's spin lock.  A queue or
+        stack takes b"" and gives its head; a bloom filter takes a value, and gives it back if it may have been
+        added."""
 
     def update(self, key: bytes, value: bytes, flags: int = BPF_ANY) -> None:
         """Set a value.  Raises `MapError` with EEXIST, ENOENT, E2BIG (full), EINVAL as bpf(2) does."""
@@ -269,6 +270,9 @@ class UserRing(Protocol):
     @property
     def capacity(self) -> int:
         """Bytes of the ring; a record takes 8 more than its size, rounded up to 8."""
+
+    def fileno(self) -> int:
+        """A descriptor that is writable when there may be room."""
 
     def reserve(self, size: int) -> tuple[int, memoryview] | None:
         """A record's place and its `size` bytes to fill, or None when there is no room now."""

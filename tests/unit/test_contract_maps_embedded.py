@@ -8,10 +8,18 @@ import pytest
 
 from stingless.embedded.kernel import EmbeddedKernel
 from stingless.kernel import Kernel
+from stingless.testing.contract_map_kinds import MapKindContract
 from stingless.testing.contract_maps import MapContract
 
 
 class TestEmbeddedMaps(MapContract):
+    @pytest.fixture
+    def kernel(self) -> Iterator[Kernel]:
+        with EmbeddedKernel() as kernel:
+            yield kernel
+
+
+class TestEmbeddedMapKinds(MapKindContract):
     @pytest.fixture
     def kernel(self) -> Iterator[Kernel]:
         with EmbeddedKernel() as kernel:

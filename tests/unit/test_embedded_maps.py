@@ -308,8 +308,10 @@ def test_too_large(kernel: EmbeddedKernel) -> None:
 
 
 def test_unsupported_type(kernel: EmbeddedKernel) -> None:
-    with pytest.raises(NotSupportedError, match="SOCKMAP"):
-        kernel.create_map(MapSpec("m", T.SOCKMAP, 4, 4, 1))
+    with pytest.raises(NotSupportedError, match="INSN_ARRAY"):
+        kernel.create_map(MapSpec("m", T.INSN_ARRAY, 4, 16, 1))
+    with pytest.raises(NotSupportedError, match="struct_ops .map 'tcp'. on the embedded kernel.*load it on Linux"):
+        kernel.create_map(MapSpec("tcp", T.STRUCT_OPS, 4, 16, 1))
 
 
 def test_initial_content_and_freezing(kernel: EmbeddedKernel) -> None:

@@ -118,7 +118,7 @@ def map_update(fd: int, key: bytes | None, value: bytes, flags: int) -> None:
     _bpf(Command.MAP_UPDATE_ELEM, _Update(fd, key, value, flags))
 
 
-def map_delete(fd: int, key: bytes) -> None:
+def map_delete(fd: int, key: bytes | None) -> None:
     _bpf(Command.MAP_DELETE_ELEM, _Elem(fd, key))
 
 

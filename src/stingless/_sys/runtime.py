@@ -200,11 +200,13 @@ class Ring:
 
     def memory(self, *, tagged: bool = False) -> RingMemory:
         """Its records, to read.  `tagged`: the second word of a header is a CPU.  Valid while this object lives."""
+        return RingMemory(*self.views(), tagged=tagged)
+
+    def views(self) -> tuple[memoryview, memoryview, memoryview]:
+        """The consumer's position, the producers', and the data twice in a row.  Valid while this object lives."""
         positions = self._library.st_ring_positions(self.address)
         data = self._library.st_ring_data(self.address)
-        return RingMemory(
-            _bytes_at(positions, 8), _bytes_at(positions + 8, 8), _bytes_at(data, 2 * self._size), tagged=tagged
-        )
+        return _bytes_at(positions, 8), _bytes_at(positions + 8, 8), _bytes_at(data, 2 * self._size)
 
     def take_lost(self) -> int:
         return int(self._library.st_ring_take_lost(self.address))

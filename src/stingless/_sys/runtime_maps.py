@@ -63,6 +63,8 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "st_map_delete_many": (c_int, [c_void_p, c_void_p, c_uint64, POINTER(c_uint64)]),
     "st_map_memory": (c_void_p, [c_void_p]),
     "st_map_ring": (c_void_p, [c_void_p]),
+    "st_arena_alloc": (c_uint64, [c_void_p, c_uint64, c_uint32]),
+    "st_storage_forget": (None, [c_uint32, c_uint64]),
     "st_synchronize": (None, []),
 }
 
@@ -190,6 +192,10 @@ class Map:
         """The address of an array's first value."""
         return int(self._library.st_map_memory(self.address))
 
+    def allocate(self, address: int, pages: int) -> int:
+        """Of an arena: the address of so many free pages, or 0."""
+        return int(self._library.st_arena_alloc(self.address, address, pages))
+
     def ring(self, size: int) -> Ring:
         """A RINGBUF's ring of `size` bytes, or (0) the tee of a PERF_EVENT_ARRAY."""
         if self._ring is None:
@@ -225,3 +231,8 @@ class Map:
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
+
+
+def forget_object(type: int, number: int) -> None:
+    """A thread, file, socket or cgroup is gone: its values go from all maps of that type."""
+    _library().st_storage_forget(type, number)

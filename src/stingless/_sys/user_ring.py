@@ -11,21 +11,14 @@ from stingless.streams.scan import BUSY, DISCARDED, HEADER
 
 
 class UserRingMemory:
-    """The consumer's position is the kernel's to write; the producer's and the data are ours."""
+    """The consumer's position is the kernel's to write; the producer's and the data (twice in a row) are ours."""
 
-    def __init__(self, map_fd: int, size: int) -> None:
-        page = os.sysconf("SC_PAGESIZE")
-        self.capacity = size
-        self._theirs = Pages(map_fd, page)
-        try:
-            self._mine = Pages(map_fd, page + 2 * size, offset=page, writable=True)
-        except OSError:
-            self._theirs.close()
-            raise
-        self._consumer = self._theirs.view.cast("Q")
-        self._producer = self._mine.view[:page].cast("Q")
-        self._data = self._mine.view[page:]
-        self._headers = self._data.cast("I")
+    def __init__(self, consumer: memoryview, producer: memoryview, data: memoryview) -> None:
+        self.capacity = len(data) // 2
+        self._consumer = consumer.cast("Q")
+        self._producer = producer.cast("Q")
+        self._data = data
+        self._headers = data.cast("I")
 
     def reserve(self, size: int) -> tuple[int, memoryview] | None:
         """See `stingless.kernel.UserRing`."""
@@ -50,6 +43,23 @@ class UserRingMemory:
         for view in (self._headers, self._data, self._producer, self._consumer):
             with contextlib.suppress(BufferError):  # a record is still held; unmapped when it is gone
                 view.release()
+
+
+class MappedUserRing(UserRingMemory):
+    """Of a map of Linux."""
+
+    def __init__(self, map_fd: int, size: int) -> None:
+        page = os.sysconf("SC_PAGESIZE")
+        self._theirs = Pages(map_fd, page)
+        try:
+            self._mine = Pages(map_fd, page + 2 * size, offset=page, writable=True)
+        except OSError:
+            self._theirs.close()
+            raise
+        super().__init__(self._theirs.view, self._mine.view[:page], self._mine.view[page:])
+
+    def close(self) -> None:
+        super().close()
         for pages in (self._mine, self._theirs):
             with contextlib.suppress(BufferError):
                 pages.close()

@@ -92,15 +92,23 @@ class EmbeddedKernel:
 
     def create_map(self, spec: MapSpec) -> EmbeddedMap:
         self._open()
-        return self._keep(EmbeddedMap(spec, self._program))
+        from stingless.embedded.map_types import create
+
+        return self._keep(create(spec, self._program, self._map))
 
     def open_map(self, source: str | Path | int) -> EmbeddedMap:
         """By the id of one of this kernel object's maps.  There are no pins."""
         self._open()
-        for each in list(self._made.values()):
-            if isinstance(each, EmbeddedMap) and each.fd == source:
-                return self._keep(each.another())
+        found = self._map(source) if isinstance(source, int) else None
+        if found is not None:
+            return self._keep(found.another())
         raise FileNotFoundError(errno.ENOENT, f"there is no map {source}; the embedded kernel has no pins")
+
+    def _map(self, id: int) -> EmbeddedMap | None:
+        for each in list(self._made.values()):
+            if isinstance(each, EmbeddedMap) and each.fd == id:
+                return each
+        return None
 
     def _program(self, fd: int) -> EmbeddedProgram | None:
         return next((each for each in self._made.values() if isinstance(each, EmbeddedProgram) and each.fd == fd), None)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from stingless._gen.uapi import MapType
 from stingless._sys import runtime_maps
-from stingless.cpus import possible_cpus
 from stingless.embedded import map_rules
 from stingless.errors import LoadError, MapError, NotSupportedError
-from stingless.kernel import BPF_ANY, Entries, EventOptions, EventReader, MapInfo, UserRing
+from stingless.kernel import BPF_ANY, BPF_F_LOCK, Entries, EventOptions, EventReader, MapInfo, UserRing
 from stingless.obj.spec import MapSpec
 from stingless.owned import Owned
 
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 _IDS = count(1)
-_RECORDS = (MapType.RINGBUF, MapType.PERF_EVENT_ARRAY)
+_RECORDS = (MapType.RINGBUF, MapType.PERF_EVENT_ARRAY, MapType.USER_RINGBUF, MapType.ARENA)
+_WITHOUT_WALK = (MapType.RINGBUF, MapType.USER_RINGBUF, MapType.ARENA)
 
 
 class EmbeddedMap(Owned):
@@ -33,20 +33,17 @@ class EmbeddedMap(Owned):
         spec = map_rules.checked(spec)
         self._spec = spec
         self._id = next(_IDS)
-        self._value_bytes = spec.value_size
-        if spec.type in map_rules.PER_CPU:
-            self._value_bytes = (spec.value_size + 7) // 8 * 8 * possible_cpus()
         self._program_of = program_of
-        self._programs: dict[int, int] = {}
+        key_size, entries = map_rules.runtime_sizes(spec)
         try:
-            self.handle = runtime_maps.Map(
-                spec.type, spec.key_size, spec.value_size, spec.max_entries, spec.flags, spec.extra
-            )
+            self.handle = runtime_maps.Map(spec.type, key_size, spec.value_size, entries, spec.flags, spec.extra)
         except OSError as error:
-            raise LoadError(f"map {spec.name!r}: no memory for {spec.max_entries} entries", error.errno or 0) from None
-        if spec.initial is not None:
+            raise LoadError(f"map {spec.name!r}: {_why_not(error, spec)}", error.errno or 0) from None
+        self._value_bytes = spec.value_size if spec.type in map_rules.TABLES else self.handle.value_bytes
+        if spec.initial is not None and spec.type is MapType.ARRAY:
             self.handle.set(bytes(4), spec.initial, BPF_ANY)
         self.handle.frozen = spec.frozen
+        self._has_lock = False
 
     def another(self) -> EmbeddedMap:
         """The same map once more, as an object that is closed by itself."""
@@ -63,29 +60,34 @@ class EmbeddedMap(Owned):
     def value_bytes(self) -> int:
         return self._value_bytes
 
-    def lookup(self, key: bytes) -> bytes | None:
+    def lookup(self, key: bytes, flags: int = 0) -> bytes | None:
         """Queues and stacks take an empty key, and give their head without removing it."""
         if self._spec.type is MapType.BLOOM_FILTER:
             self._check("looking up", map_rules.WRONLY)
             self._check_value(key)
             return key if self.handle.contains(key) else None
-        if self._spec.type is MapType.PROG_ARRAY:
-            held = self._programs.get(int.from_bytes(self._key("looking up", key), "little"))
-            return None if held is None else held.to_bytes(4, "little")
         key = self._key("looking up", key, map_rules.WRONLY)
-        return self._found(lambda: self.handle.get(key), "looking up", key)
+        return self._found(lambda: self.handle.get(key, flags), "looking up", key)
 
     def pop(self, key: bytes = b"") -> bytes | None:
         doing = "taking from"
+        if self._spec.type in _RECORDS:
+            raise self._failed(doing, errno.EOPNOTSUPP)
+        if self._spec.type not in map_rules.QUEUES | map_rules.HASHES | {MapType.BLOOM_FILTER}:
+            return self._look_and_delete(key)
         key = self._key(doing, key, map_rules.RDONLY | map_rules.WRONLY)
         if self._spec.type is MapType.BLOOM_FILTER:
             raise self._failed(doing, errno.EOPNOTSUPP)
-        if self._spec.type not in map_rules.QUEUES | map_rules.HASHES:
-            found = self.lookup(key)
-            if found is not None:
-                self.delete(key)
-            return found
         return self._found(lambda: self.handle.take(key), doing, key)
+
+    def _look_and_delete(self, key: bytes) -> bytes | None:
+        found = self.lookup(key)
+        if found is not None:
+            try:
+                self.delete(key)
+            except KeyError:  # a trie's longer prefix; or somebody else was quicker
+                return None
+        return found
 
     def _found(self, read: Callable[[], bytes], doing: str, key: bytes) -> bytes | None:
         try:
@@ -97,49 +99,19 @@ class EmbeddedMap(Owned):
 
     def update(self, key: bytes, value: bytes, flags: int = BPF_ANY) -> None:
         doing = "updating"
+        self._check_lock(doing, flags)
         key = self._key(doing, key, map_rules.RDONLY)
         self._check_value(value)
-        if self._spec.type is MapType.PROG_ARRAY:
-            self._set_program(key, value, flags)
-            return
         try:
             self.handle.set(key, value, flags)
         except OSError as error:
             raise self._failed(doing, error.errno, key) from None
 
-    def _set_program(self, key: bytes, value: bytes, flags: int) -> None:
-        index, fd = int.from_bytes(key, "little"), int.from_bytes(value, "little")
-        if flags != BPF_ANY:
-            raise self._failed("updating", errno.EINVAL, key)
-        if index >= self._spec.max_entries:
-            raise self._failed("updating", errno.E2BIG, key)
-        program = self._program_of(fd)
-        if program is None:
-            raise MapError(
-                f"map {self._spec.name!r}: its values are the .fd of programs of this kernel object, not {fd}",
-                errno.EBADF,
-            )
-        others = [self._program_of(other) for other in self._programs.values()]
-        if any(other is not None and other.spec.type is not program.spec.type for other in others):
-            raise MapError(
-                f"map {self._spec.name!r}: program {program.spec.name!r} is a {program.spec.type.name}, unlike the"
-                " programs that are in it",
-                errno.EINVAL,
-            )
-        self._programs[index] = fd
-        self.handle.set_program(index, program.handle)
-
     def delete(self, key: bytes) -> None:
         doing = "deleting from"
         key = self._key(doing, key, map_rules.RDONLY)
-        if self._spec.type is MapType.PROG_ARRAY:
-            index = int.from_bytes(key, "little")
-            if index >= self._spec.max_entries:
-                raise self._failed(doing, errno.E2BIG, key)
-            if self._programs.pop(index, None) is None:
-                raise KeyError(key)
-            self.handle.set_program(index, None)
-            return
+        if self._spec.type is MapType.BLOOM_FILTER:
+            raise self._failed(doing, errno.EOPNOTSUPP)
         try:
             self.handle.delete(key)
         except OSError as error:
@@ -149,6 +121,8 @@ class EmbeddedMap(Owned):
 
     def next_key(self, key: bytes | None) -> bytes | None:
         self._check("walking")
+        if self._spec.type is MapType.BLOOM_FILTER or self._spec.type in _WITHOUT_WALK:
+            raise self._failed("walking", errno.EOPNOTSUPP)
         if key is not None:
             key = self._key("walking", key)
         try:
@@ -159,22 +133,16 @@ class EmbeddedMap(Owned):
             raise self._failed("walking", error.errno) from None
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """All entries as they were at one moment."""
+        """All entries.  What is added or removed meanwhile may or may not be seen; nothing is given twice."""
         found = self.entries()
         k, v = self._spec.key_size, self._value_bytes
         return ((found.keys[at * k : at * k + k], found.values[at * v : at * v + v]) for at in range(found.count))
 
     def entries(self) -> Entries:
-        """All entries as they were at one moment."""
         self._check("reading", map_rules.WRONLY)
-        if self._spec.type is MapType.PROG_ARRAY:
-            held = sorted(self._programs.items())
-            return Entries(
-                b"".join([i.to_bytes(4, "little") for i, _ in held]),
-                b"".join([fd.to_bytes(4, "little") for _, fd in held]),
-                len(held),
-            )
-        if self._spec.type in map_rules.KEYLESS or self._spec.type in _RECORDS:
+        if self._spec.type in map_rules.QUEUES:
+            raise self._failed("reading", errno.EINVAL)
+        if self._spec.type is MapType.BLOOM_FILTER or self._spec.type in _RECORDS:
             raise self._failed("reading", errno.EOPNOTSUPP)
         return Entries(*self.handle.items())
 
@@ -189,6 +157,20 @@ class EmbeddedMap(Owned):
         return Entries(b"".join([key for key, _ in found]), b"".join([value for _, value in found]), len(found))
 
     def update_many(self, entries: Entries, flags: int = BPF_ANY) -> None:
+        self._check_many(entries)
+        if self._spec.type in _RECORDS:
+            raise self._failed("updating", errno.EOPNOTSUPP)
+        code, done = self.handle.set_many(entries.keys, entries.values, entries.count, flags)
+        if code:
+            k = self._spec.key_size
+            told = self._failed("updating", code, entries.keys[done * k : done * k + k])
+            raise self._stopped(told, done, entries.count)
+
+    def _check_lock(self, doing: str, flags: int) -> None:
+        if flags & BPF_F_LOCK and not self._has_lock:
+            raise MapError(f"{doing} map {self._spec.name!r}: its values have no bpf_spin_lock", errno.EINVAL)
+
+    def _check_many(self, entries: Entries) -> None:
         k, v = self._spec.key_size, self._value_bytes
         if len(entries.keys) != entries.count * k or len(entries.values) != entries.count * v:
             raise MapError(
@@ -197,33 +179,26 @@ class EmbeddedMap(Owned):
                 errno.EINVAL,
             )
         self._check("updating", map_rules.RDONLY)
-        if self._spec.type in _RECORDS:
-            raise self._failed("updating", errno.EOPNOTSUPP)
-        if self._spec.type is MapType.PROG_ARRAY:
-            for at in range(entries.count):
-                self._set_program(entries.keys[at * k : at * k + k], entries.values[at * v : at * v + v], flags)
-            return
-        code, done = self.handle.set_many(entries.keys, entries.values, entries.count, flags)
-        if code:
-            told = self._failed("updating", code, entries.keys[done * k : done * k + k])
-            error = MapError(f"{told.message}; {done} of {entries.count} entries were set before it", code)
-            error.done = done
-            raise error
+
+    def _stopped(self, told: MapError, done: int, count: int) -> MapError:
+        error = MapError(f"{told.message}; {done} of {count} entries were set before it", told.errno or 0)
+        error.done = done
+        return error
 
     def delete_many(self, keys: bytes) -> int:
-        k = self._spec.key_size
-        if not k or len(keys) % k:
-            raise MapError(f"map {self._spec.name!r}: {len(keys)} bytes are no whole keys of {k} bytes", errno.EINVAL)
-        self._check("deleting from", map_rules.RDONLY)
-        if self._spec.type is MapType.PROG_ARRAY:
-            held = [key for key in (keys[at : at + k] for at in range(0, len(keys), k)) if self.lookup(key) is not None]
-            for key in held:
-                self.delete(key)
-            return len(held)
+        k = self._whole_keys(keys)
         try:
             return self.handle.delete_many(keys, len(keys) // k)
         except OSError as error:
             raise self._failed("deleting from", error.errno) from None
+
+    def _whole_keys(self, keys: bytes) -> int:
+        """The size of a key."""
+        k = self._spec.key_size
+        if not k or len(keys) % k:
+            raise MapError(f"map {self._spec.name!r}: {len(keys)} bytes are no whole keys of {k} bytes", errno.EINVAL)
+        self._check("deleting from", map_rules.RDONLY)
+        return k
 
     def freeze(self) -> None:
         self._open(f"map {self._spec.name!r}")
@@ -267,7 +242,7 @@ class EmbeddedMap(Owned):
         return self._id
 
     def inner(self, id: int) -> EmbeddedMap:
-        raise NotSupportedError("a map of maps", advice="the embedded kernel has none; Linux has since 4.12")
+        raise MapError(f"map {self._spec.name!r} is a {self._spec.type.name}, which holds no maps", errno.EINVAL)
 
     def new_inner(self) -> EmbeddedMap:
         return self.inner(0)
@@ -289,7 +264,8 @@ class EmbeddedMap(Owned):
         self._check(doing, forbidding)
         kind = self._spec.type
         if kind in _RECORDS:
-            raise self._failed(doing, errno.EOPNOTSUPP)
+            invalid = doing == ("looking up" if kind is MapType.ARENA else "deleting from")
+            raise self._failed(doing, errno.EINVAL if invalid else errno.EOPNOTSUPP)
         if len(key) != self._spec.key_size:
             raise MapError(
                 f"map {self._spec.name!r}: "
@@ -306,6 +282,8 @@ class EmbeddedMap(Owned):
         what = f"{doing} map {self._spec.name!r}" + (f", key {key.hex()}" if key else "")
         if code in (errno.E2BIG, errno.ENOSPC):
             why = f"it is full or the index is too high (max_entries is {self._spec.max_entries})"
+        elif code == errno.EBADF:
+            why = "this is no descriptor of what it takes"
         elif code == errno.EOPNOTSUPP:
             why = f"a {self._spec.type.name} has no such operation"
         elif code == errno.EPERM:
@@ -322,10 +300,18 @@ class EmbeddedMap(Owned):
         return open_events(self, options)
 
     def open_user_ring(self) -> UserRing:
-        raise NotSupportedError("a USER_RINGBUF map", advice="the embedded kernel has none; Linux has since 6.1")
+        from stingless.embedded.map_objects import open_user_ring
+
+        return open_user_ring(self)
 
     def _free(self) -> None:
         del self.handle
 
     def __repr__(self) -> str:
         return f"<EmbeddedMap {self._spec.name!r} {self._spec.type.name}>"
+
+
+def _why_not(error: OSError, spec: MapSpec) -> str:
+    if error.errno == errno.EBUSY:
+        return f"the addresses from {spec.extra:#x} on (map_extra) are taken in this process"
+    return f"no memory for {spec.max_entries} entries"

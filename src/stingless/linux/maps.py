@@ -32,7 +32,8 @@ PER_CPU = frozenset(
         MapType.PERCPU_CGROUP_STORAGE,
     }
 )
-_KEYLESS = {MapType.QUEUE, MapType.STACK, MapType.BLOOM_FILTER}
+_RINGS = {MapType.RINGBUF, MapType.USER_RINGBUF, MapType.ARENA}
+_KEYLESS = {MapType.QUEUE, MapType.STACK, MapType.BLOOM_FILTER} | _RINGS
 _UNSUPPORTED = (errno.EINVAL, ENOTSUPP, errno.EOPNOTSUPP)
 _BATCH_BYTES = 8 << 20
 
@@ -79,7 +80,7 @@ class LinuxMap(Owned):
 
     # One entry
 
-    def lookup(self, key: bytes) -> bytes | None:
+    def lookup(self, key: bytes, flags: int = 0) -> bytes | None:
         """Queues and stacks take an empty key, and give their head without removing it; a bloom filter takes a value,
         and gives it back if it may have been added."""
         try:
@@ -87,7 +88,7 @@ class LinuxMap(Owned):
                 self._check_value(key)
                 bpf_map.map_contains_value(self.fd, key)
                 return key
-            return bpf_map.map_lookup(self.fd, self._key(key), self._value_bytes)
+            return bpf_map.map_lookup(self.fd, self._key(key), self._value_bytes, flags)
         except MapError:
             raise
         except OSError as e:
@@ -124,7 +125,7 @@ class LinuxMap(Owned):
     def delete(self, key: bytes) -> None:
         wanted = self._key(key)
         try:
-            bpf_map.map_delete(self.fd, wanted or b"")
+            bpf_map.map_delete(self.fd, wanted)
         except OSError as e:
             if e.errno == errno.ENOENT:
                 raise KeyError(key) from None

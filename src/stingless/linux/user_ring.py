@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 
 from stingless._gen.uapi import MapType
-from stingless._sys.user_ring import UserRingMemory
+from stingless._sys.user_ring import MappedUserRing
 from stingless.errors import MapError
 from stingless.linux.maps import LinuxMap
 from stingless.owned import Owned
@@ -19,7 +19,7 @@ class LinuxUserRing(Owned):
 
     def __init__(self, map: LinuxMap) -> None:
         self._map = map
-        self._memory = UserRingMemory(map.fd, map.spec.max_entries)
+        self._memory = MappedUserRing(map.fd, map.spec.max_entries)
         self.capacity = map.spec.max_entries
 
     def fileno(self) -> int:

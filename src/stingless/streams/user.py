@@ -70,7 +70,6 @@ class UserRingBuffer:
         self._codec = codec_of(found.spec, type, btf)
         self._what = f"the user ring buffer {found.spec.name!r}"
         self._made_at = caller()
-        self._map = found
         self._ring = found.open_user_ring()
         self._lock = threading.Lock()
         self._closed = False
@@ -100,7 +99,7 @@ class UserRingBuffer:
                 raise MapError(
                     f"{self._what} has no room for {size} bytes: no program drained it in time", errno.ENOSPC
                 )
-            poller.register(self._map.fd, select.POLLOUT)
+            poller.register(self._ring.fileno(), select.POLLOUT)
             # Writable means that there is some room, which may be too little.
             time.sleep(left) if poller.poll(0) else poller.poll(left * 1000)
 

@@ -28,7 +28,13 @@ static const struct st_map_ops *const families[] = {
 	[ST_LRU_PERCPU_HASH] = &st_hash_ops, [ST_ARRAY] = &st_array_ops, [ST_PERCPU_ARRAY] = &st_array_ops,
 	[ST_PROG_ARRAY] = &st_table_ops, [ST_LPM_TRIE] = &st_lpm_ops, [ST_QUEUE] = &st_queue_ops,
 	[ST_STACK_MAP] = &st_queue_ops, [ST_BLOOM_FILTER] = &st_bloom_ops, [ST_RINGBUF] = &st_ring_ops,
-	[ST_PERF_EVENT_ARRAY] = &st_ring_ops,
+	[ST_PERF_EVENT_ARRAY] = &st_ring_ops, [ST_USER_RINGBUF] = &st_user_ring_ops, [ST_ARENA] = &st_arena_ops,
+	[ST_STACK_TRACE] = &st_stack_ops, [ST_CGROUP_ARRAY] = &st_table_ops, [ST_ARRAY_OF_MAPS] = &st_table_ops,
+	[ST_HASH_OF_MAPS] = &st_hash_table_ops, [ST_DEVMAP] = &st_table_ops, [ST_DEVMAP_HASH] = &st_hash_table_ops,
+	[ST_CPUMAP] = &st_table_ops, [ST_XSKMAP] = &st_table_ops, [ST_SOCKMAP] = &st_table_ops,
+	[ST_SOCKHASH] = &st_hash_table_ops, [ST_CGROUP_STORAGE] = &st_hash_ops, [ST_PERCPU_CGROUP_STORAGE] = &st_hash_ops,
+	[ST_TASK_STORAGE] = &st_storage_ops, [ST_INODE_STORAGE] = &st_storage_ops, [ST_SK_STORAGE] = &st_storage_ops,
+	[ST_CGRP_STORAGE] = &st_storage_ops,
 };
 
 static int set_fields(struct st_map *map, const struct st_map_spec *spec)
@@ -137,6 +143,8 @@ u64 st_maps_read(void *to, u64 address, u64 size, bool string)
 	st_acquire(&all_lock);
 	for (struct st_map *map = all; map && !copied; map = map->next) {
 		u64 here = span((u64)map->memory, map->memory_size, address);
+		if (map->ops == &st_storage_ops)
+			here = st_storage_span(map, address);
 		if (!here && map->type == ST_RINGBUF)
 			here = span((u64)map->ring->data, 2 * map->ring->size, address);
 		if (here)
@@ -144,6 +152,15 @@ u64 st_maps_read(void *to, u64 address, u64 size, bool string)
 	}
 	st_release(&all_lock);
 	return copied;
+}
+
+void st_storage_forget(u32 type, u64 object)
+{
+	st_acquire(&all_lock);
+	for (struct st_map *map = all; map; map = map->next)
+		if (map->type == type)
+			st_storage_delete(map, object);
+	st_release(&all_lock);
 }
 
 /* ---- operations ---- */

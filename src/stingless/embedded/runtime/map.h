@@ -111,6 +111,35 @@ const struct st_prog *st_map_program(const struct st_map *map, u32 index);
 typedef u64 (*st_visit)(void *state, const void *key, void *value);
 s64 st_map_each(struct st_map *map, u32 cpu, st_visit visit, void *state);
 
+/* TASK_, INODE_, SK_ and CGRP_STORAGE: by the number of an object.  The value, or 0; with `create` a new one, of `initial`
+ * or zeroes.  User space's operations take the number as an 8-byte key. */
+void *st_storage_get(struct st_map *map, u64 object, const void *initial, bool create);
+int st_storage_delete(struct st_map *map, u64 object);
+ST_EXPORT void st_storage_forget(u32 type, u64 object); /* it is gone: in all maps of that type */
+u64 st_storage_span(const struct st_map *map, u64 address);
+/* CGROUP_STORAGE and PERCPU_CGROUP_STORAGE: the value of a program attached to a cgroup, made when it is not there. */
+void *st_cgroup_storage(struct st_map *map, u64 cgroup, u32 attach_type, u32 cpu);
+
+/* STACK_TRACE: the number of a stack, innermost frame first, or -EEXIST; `flags` as bpf_get_stackid()'s. */
+s64 st_stack_add(struct st_map *map, const u64 *frames, u32 count, u64 flags);
+
+/* USER_RINGBUF.  Between begin (0 or -EBUSY) and end, each peek gives the next sample: 0, -ENODATA (no more), -EAGAIN (one
+ * was discarded: again), or another error; pass goes on to the one after it. */
+int st_user_ring_begin(struct st_map *map);
+int st_user_ring_peek(struct st_map *map, u8 **sample, u32 *size);
+void st_user_ring_pass(struct st_map *map, u32 size);
+void st_user_ring_end(struct st_map *map, u64 flags, bool any);
+
+/* ARENA.  A program's address space cast gives window + the lower 32 bits; any such address can be read and written.
+ * alloc: the address of `pages` free pages (at `address` if that is not 0), or 0. */
+u8 *st_arena_window(const struct st_map *map);
+ST_EXPORT u64 st_arena_alloc(struct st_map *map, u64 address, u32 pages);
+ST_EXPORT void st_arena_free(struct st_map *map, u64 address, u32 pages);
+
+/* The lock in a value, for bpf_spin_lock(): the same that BPF_F_LOCK takes. */
+static inline void st_spin_lock(void *lock) { st_acquire(lock); }
+static inline void st_spin_unlock(void *lock) { st_release(lock); }
+
 /* Copies from the value memory of any map: the bytes copied, at most `size`; 0 when `address` is in none.  With `string`,
  * stops after a NUL. */
 u64 st_maps_read(void *to, u64 address, u64 size, bool string);

@@ -19,7 +19,7 @@ struct st_map_ops {
 };
 
 extern const struct st_map_ops st_array_ops, st_table_ops, st_hash_ops, st_hash_table_ops, st_lpm_ops, st_queue_ops,
-	st_bloom_ops, st_ring_ops;
+	st_bloom_ops, st_ring_ops, st_storage_ops, st_stack_ops, st_user_ring_ops, st_arena_ops;
 
 static inline bool st_is_percpu(const struct st_map *map)
 {

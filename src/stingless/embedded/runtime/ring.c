@@ -91,8 +91,12 @@ void st_ring_commit(struct st_ring *ring, u8 *record, u32 wakeup, u32 discard)
 	struct st_ring_header *header = (struct st_ring_header *)record - 1;
 	u32 length = (header->length & ~ST_RING_BUSY) | (discard ? ST_RING_DISCARD : 0);
 	__atomic_store_n(&header->length, length, __ATOMIC_SEQ_CST);
-	if (wakeup & ST_WAKEUP_NO)
-		return;
+	if (!(wakeup & ST_WAKEUP_NO))
+		st_ring_wake(ring);
+}
+
+void st_ring_wake(struct st_ring *ring)
+{
 	if (__atomic_load_n(&ring->armed, __ATOMIC_SEQ_CST) && __atomic_exchange_n(&ring->armed, 0, __ATOMIC_SEQ_CST)) {
 		u64 one = 1;
 		st_acquire(&ring->lock); /* so that a reader that has left is not written to */

@@ -44,6 +44,7 @@ ST_EXPORT void st_ring_unsubscribe(struct st_ring *tee, struct st_ring *ring);
 #define ST_RING_TAG_PAGE ~0u /* the tag is the page of the header, so that st_ring_of() can tell the ring of a record */
 u8 *st_ring_reserve(struct st_ring *ring, u64 size, u32 tag);
 struct st_ring *st_ring_of(u8 *record);
+void st_ring_wake(struct st_ring *ring); /* the reader, if it waits */
 void st_ring_commit(struct st_ring *ring, u8 *record, u32 wakeup, u32 discard);
 /* 0, -EAGAIN when it was full (which is counted), or -ENOENT from a tee without subscribers */
 int st_ring_write(struct st_ring *ring, const void *from, u64 size, const void *more, u64 more_size, u32 tag, u32 wakeup);
