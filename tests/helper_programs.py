@@ -190,3 +190,180 @@ SEC("tc") int prog(struct __sk_buff *skb) {
     return 0;
 }
 """
+
+COUNTERS = r"""
+struct { long result[16]; long value[3][3]; } out;
+struct { __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __uint(max_entries, 64); __type(key, int); __type(value, int); }
+    events SEC(".maps");
+SEC("raw_tp") int prog(void *ctx) {
+    struct bpf_perf_event_value v[2]; int i = 0;
+    __builtin_memset(out.value, 0x55, sizeof(out.value));
+    out.result[i++] = bpf_perf_event_read(&events, BPF_F_CURRENT_CPU);
+    out.result[i++] = bpf_perf_event_read(&events, 64);
+    out.result[i++] = bpf_perf_event_read(&events, 1ull << 32);
+    out.result[i++] = bpf_perf_event_read_value(&events, BPF_F_CURRENT_CPU, (void *)out.value[0], 24);
+    out.result[i++] = bpf_perf_event_read_value(&events, 64, (void *)out.value[1], 24);
+    out.result[i++] = bpf_perf_event_read_value(&events, 0, (void *)out.value[2], 16);
+    out.result[i++] = bpf_get_branch_snapshot(v, sizeof(v), 1);
+    out.result[i++] = bpf_get_branch_snapshot(v, sizeof(v), 0);
+    return 0;
+}
+"""
+
+IDENTITY = r"""
+struct { long result[16]; struct bpf_pidns_info ids[2]; } out;
+SEC("raw_tp") int prog(unsigned long long *ctx) {
+    int i = 0;
+    __builtin_memset(out.ids, 0x55, sizeof(out.ids));
+    out.result[i++] = bpf_get_ns_current_pid_tgid(ctx[0], ctx[1], &out.ids[0], 8);
+    out.result[i++] = bpf_get_ns_current_pid_tgid(ctx[0], ctx[1] + 1, &out.ids[1], 8);
+    out.result[i++] = bpf_get_ns_current_pid_tgid(ctx[0], ctx[1], &out.ids[1], 4);
+    out.result[i++] = bpf_get_current_cgroup_id();
+    out.result[i++] = bpf_get_current_ancestor_cgroup_id(0);
+    out.result[i++] = bpf_get_current_ancestor_cgroup_id(1);
+    out.result[i++] = bpf_get_current_ancestor_cgroup_id(30);
+    out.result[i++] = bpf_get_current_ancestor_cgroup_id(-1);
+    out.result[i++] = bpf_get_cgroup_classid((void *)ctx);
+    out.result[i++] = bpf_get_current_pid_tgid();
+    out.result[i++] = bpf_get_current_uid_gid();
+    return 0;
+}
+"""
+
+USER_MEMORY = r"""
+struct { long result[12]; char bytes[4][16]; } out;
+SEC("syscall") int prog(unsigned long long *ctx) {
+    void *user = (void *)ctx[0]; int i = 0;
+    __builtin_memset(out.bytes, 0x55, sizeof(out.bytes));
+    out.result[i++] = bpf_copy_from_user(out.bytes[0], 12, user);
+    out.result[i++] = bpf_copy_from_user(out.bytes[1], 12, (void *)8);
+    out.result[i++] = bpf_copy_from_user(out.bytes[2], 0, (void *)8);
+    out.result[i++] = bpf_copy_from_user(out.bytes[2], 16, (void *)ctx[1]); /* ends where nothing is mapped */
+    out.result[i++] = bpf_probe_read_user(out.bytes[3], 16, (void *)ctx[1]);
+    return 0;
+}
+"""
+
+DYNPTR = r"""
+struct { long result[40]; char bytes[2][16]; } out;
+struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 4096); } ring SEC(".maps");
+char memory[32] = "0123456789abcdefghijklmnopqrstu";
+SEC("raw_tp") int prog(void *ctx) {
+    struct bpf_dynptr p, q; int i = 0; char *data; long word = 7;
+    out.result[i++] = bpf_dynptr_from_mem(memory, sizeof(memory), 1, &p);
+    out.result[i++] = bpf_dynptr_read(out.bytes[0], 4, &p, 0, 0);
+    out.result[i++] = bpf_dynptr_write(&p, 0, &word, 8, 0);
+    out.result[i++] = bpf_dynptr_data(&p, 0, 8) != 0;
+    out.result[i++] = bpf_dynptr_from_mem(memory, sizeof(memory), 0, &p);
+    out.result[i++] = bpf_dynptr_read(out.bytes[0], 8, &p, 4, 0);
+    out.result[i++] = bpf_dynptr_read(out.bytes[1], 8, &p, 25, 0);
+    out.result[i++] = bpf_dynptr_read(out.bytes[1], 8, &p, 24, 0);
+    out.result[i++] = bpf_dynptr_read(out.bytes[1], 8, &p, 24, 1);
+    out.result[i++] = bpf_dynptr_read(out.bytes[1], 8, &p, -1, 0);
+    out.result[i++] = bpf_dynptr_write(&p, 16, "xyz", 3, 0);
+    out.result[i++] = bpf_dynptr_write(&p, 16, "xyz", 3, 1);
+    out.result[i++] = bpf_dynptr_write(&p, 30, "xyz", 3, 0);
+    out.result[i++] = memory[16] == 'x' && memory[19] == 'j';
+    data = bpf_dynptr_data(&p, 8, 8);
+    out.result[i++] = data ? data[0] : -1;
+    if (data) data[1] = 'Z';
+    out.result[i++] = memory[9];
+    out.result[i++] = bpf_dynptr_data(&p, 30, 3) != 0;
+    out.result[i++] = bpf_ringbuf_reserve_dynptr(&ring, 16, 0, &q);
+    out.result[i++] = bpf_dynptr_write(&q, 8, &word, 8, 0);
+    data = bpf_dynptr_data(&q, 0, 8);
+    if (data) *(long *)data = 5;
+    bpf_ringbuf_submit_dynptr(&q, 0);
+    out.result[i++] = bpf_ringbuf_reserve_dynptr(&ring, 16, 3, &q);
+    bpf_ringbuf_discard_dynptr(&q, 0);
+    out.result[i++] = bpf_ringbuf_reserve_dynptr(&ring, 8000, 0, &q);
+    bpf_ringbuf_discard_dynptr(&q, 0);
+    out.result[i++] = bpf_ringbuf_reserve_dynptr(&ring, 1 << 24, 0, &q);
+    bpf_ringbuf_submit_dynptr(&q, 0);
+    out.result[i++] = bpf_ringbuf_reserve_dynptr(&ring, 24, 0, &q);
+    bpf_ringbuf_discard_dynptr(&q, 0);
+    out.result[i++] = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+    out.result[i++] = bpf_ringbuf_query(&ring, BPF_RB_PROD_POS);
+    return 0;
+}
+"""
+
+TIMER = r"""
+#include <linux/errno.h>
+struct { long result[16]; long fired, key, value; } out;
+struct element { long count; struct bpf_timer timer; };
+MAP(timers, HASH, __u64, struct element, 4);
+static int callback(void *map, __u64 *key, struct element *value) {
+    out.fired++; out.key = *key; out.value = value->count++;
+    if (value->count < 8) bpf_timer_start(&value->timer, 100000, 0);
+    return 0;
+}
+SEC("tc") int prog(struct __sk_buff *ctx) {
+    __u64 key = 77; struct element fresh = {.count = 5}; int i = 0;
+    struct element *found = bpf_map_lookup_elem(&timers, &key);
+    if (found) {
+        out.result[10] = bpf_timer_cancel(&found->timer);
+        out.result[11] = bpf_timer_start(&found->timer, 1ull << 40, 0);
+        out.result[12] = bpf_timer_cancel(&found->timer);
+        out.result[13] = found->count;
+        bpf_timer_start(&found->timer, 1ull << 40, 0);
+        return 0;
+    }
+    bpf_map_update_elem(&timers, &key, &fresh, 0);
+    found = bpf_map_lookup_elem(&timers, &key);
+    if (!found) return 0;
+    out.result[i++] = bpf_timer_cancel(&found->timer);
+    out.result[i++] = bpf_timer_start(&found->timer, 1, 0);
+    out.result[i++] = bpf_timer_init(&found->timer, &timers, 5);
+    out.result[i++] = bpf_timer_init(&found->timer, &timers, 1);
+    out.result[i++] = bpf_timer_init(&found->timer, &timers, 1);
+    out.result[i++] = bpf_timer_start(&found->timer, 1, 0);
+    out.result[i++] = bpf_timer_set_callback(&found->timer, callback);
+    out.result[i++] = bpf_timer_start(&found->timer, 1, 8);
+    out.result[i++] = bpf_timer_start(&found->timer, 1000000, 0);
+    out.result[i++] = out.fired;
+    return 0;
+}
+"""
+
+LOOPS = r"""
+struct { long result[16]; long seen[8]; } out;
+MAP(array, ARRAY, __u32, __u64, 4);
+struct state { long sum, calls; };
+static int add(__u32 i, struct state *state) { state->sum += i; state->calls++; return state->calls == 5; }
+static int every(__u32 i, struct state *state) { state->sum += i; return 0; }
+static long visit(void *map, __u32 *key, __u64 *value, struct state *state) {
+    state->sum += *value; state->calls++; *value += 100; return *key == 2;
+}
+SEC("raw_tp") int prog(void *ctx) {
+    struct state s = {}; int i = 0; __u32 key; __u64 value;
+    out.result[i++] = bpf_loop(100, add, &s, 0); out.result[i++] = s.sum;
+    out.result[i++] = bpf_loop(3, add, &s, 1);
+    out.result[i++] = bpf_loop(1 << 24, every, &s, 0);
+    out.result[i++] = bpf_loop(1000, every, &s, 0); out.result[i++] = s.sum;
+    out.result[i++] = bpf_loop(0, every, &s, 0);
+#pragma unroll
+    for (int k = 0; k < 4; k++) { key = k; value = k * 10; bpf_map_update_elem(&array, &key, &value, 0); }
+    s.sum = s.calls = 0;
+    out.result[i++] = bpf_for_each_map_elem(&array, visit, &s, 0); out.result[i++] = s.sum; out.result[i++] = s.calls;
+    out.result[i++] = bpf_for_each_map_elem(&array, visit, &s, 1);
+    return 0;
+}
+"""
+
+LOCK = r"""
+struct { long result[4]; } out;
+struct element { struct bpf_spin_lock lock; int count; };
+MAP(locked, ARRAY, __u32, struct element, 1);
+SEC("tc") int prog(struct __sk_buff *ctx) {
+    __u32 key = 0; struct element *found = bpf_map_lookup_elem(&locked, &key);
+    if (!found) return 0;
+    bpf_spin_lock(&found->lock);
+    found->count += 3;
+    bpf_spin_unlock(&found->lock);
+    bpf_spin_lock(&found->lock);
+    out.result[0] = found->count;
+    bpf_spin_unlock(&found->lock);
+    return 0;
+}
+"""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import struct
+import threading
+from pathlib import Path
 
 import pytest
 
 from stingless.embedded.kernel import EmbeddedKernel
+from stingless.embedded.verifier.result import VerifierResult
 from stingless.linux.kernel import LinuxKernel
 from tests import helper_programs as programs
 from tests.helper_programs import Loaded
@@ -29,10 +33,50 @@ def both(text: str, data: bytes | None = None, ctx: bytes | None = None) -> tupl
     return found[0], found[1]
 
 
-@pytest.mark.parametrize("name", ["STRTOL", "STRNCMP", "MAPS", "RINGBUF"])
+@pytest.mark.parametrize("name", ["STRTOL", "STRNCMP", "MAPS", "RINGBUF", "COUNTERS"])
 def test_same_results(name: str) -> None:
     linux, embedded = both(getattr(programs, name))
     assert any(linux)
+    assert words(embedded) == words(linux)
+
+
+@pytest.fixture
+def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Linux's verifier accepts runs here without ours."""
+    monkeypatch.setattr("stingless.embedded.verifier.verify", lambda *_: VerifierResult((), 512, 0, (0,), 0))
+
+
+@pytest.mark.parametrize("name", ["DYNPTR", "LOOPS"])
+@pytest.mark.usefixtures("unverified")
+def test_same_results_of_what_linux_verified(name: str) -> None:
+    linux, embedded = both(getattr(programs, name))
+    assert any(linux)
+    assert words(embedded) == words(linux)
+
+
+@pytest.mark.usefixtures("unverified")
+def test_spin_locks() -> None:
+    linux, embedded = both(programs.LOCK, FRAME)
+    assert words(linux)[0][1] == (3).to_bytes(8, "little")
+    assert words(embedded) == words(linux)
+
+
+def test_identity_of_the_caller() -> None:
+    place = Path("/proc/self/ns/pid").stat()
+    linux, embedded = both(programs.IDENTITY, ctx=struct.pack("<QQ", place.st_dev, place.st_ino))
+    assert struct.unpack_from("<I", linux, 16 * 8) == (threading.get_native_id(),)
+    assert words(embedded) == words(linux)
+
+
+def test_copies_from_user_memory() -> None:
+    """Also of what is there only in part: that is an error, and nothing but zeroes."""
+    text = ctypes.create_string_buffer(b"user memory and more")
+    pages = mmap.mmap(-1, 2 * mmap.PAGESIZE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+    ctypes.CDLL(None).mprotect(ctypes.c_void_p(start + mmap.PAGESIZE), ctypes.c_size_t(mmap.PAGESIZE), 0)
+    ctx = struct.pack("<QQ", ctypes.addressof(text), start + mmap.PAGESIZE - 8)
+    linux, embedded = both(programs.USER_MEMORY, ctx=ctx)
+    assert b"user mem" in linux
     assert words(embedded) == words(linux)
 
 

@@ -9,7 +9,7 @@ import ctypes
 import errno
 import platform
 import weakref
-from ctypes import POINTER, Structure, byref, c_char, c_int, c_int32, c_uint8, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_int, c_int32, c_uint8, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,12 @@ class _Env(Structure):
         ("data_hard_start", c_void_p),
         ("objects", c_void_p),
         ("machine_frames", c_void_p),
+        # helpers
+        ("prog", c_void_p),
+        ("user_regs", c_void_p),
+        ("func_args", c_uint32),
+        ("func_returned", c_uint32),
+        ("retval", c_int32),
     )
 
 
@@ -111,6 +117,8 @@ class _ContextRun(Structure):
 # Result and arguments of each function.
 _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "st_configure": (None, [c_uint32, c_uint64]),
+    "st_configure_cgroups": (None, [c_char_p]),
+    "st_timers_forget": (None, [c_void_p]),
     "st_helper_numbers": (c_uint32, [POINTER(c_uint32)]),
     "st_sizes": (None, [POINTER(c_uint32)]),
     "st_run_context": (None, [c_void_p]),
@@ -131,18 +139,19 @@ def library_path() -> Path:
     return Path(__file__).with_name(f"libstingless-runtime.{platform.machine()}.so")
 
 
-def _own_cgroup() -> int:
-    """The id of this process's cgroup in the v2 hierarchy (its inode), or 0 when there is none to see."""
+def _cgroups() -> tuple[str, int]:
+    """Where the cgroup v2 hierarchy is mounted, and the id of this process's cgroup in it (its inode); "" and 0 when
+    there is none to see."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
         path = next(line[3:] for line in lines if line.startswith("0::")).lstrip("/")
         for line in Path("/proc/self/mountinfo").read_text().splitlines():
             fields = line.split()
             if fields[fields.index("-") + 1] == "cgroup2":
-                return (Path(fields[4]) / path).stat().st_ino
+                return fields[4], (Path(fields[4]) / path).stat().st_ino
     except (OSError, StopIteration):
         pass
-    return 0
+    return "", 0
 
 
 @cache
@@ -168,7 +177,9 @@ def library() -> ctypes.CDLL:
         raise NotSupportedError(
             "the embedded kernel", advice=f"{path.name} is of another version; rebuild it: `python hatch_build.py`"
         )
-    loaded.st_configure(possible_cpus(), _own_cgroup())
+    mounted, own_cgroup = _cgroups()
+    loaded.st_configure(possible_cpus(), own_cgroup)
+    loaded.st_configure_cgroups(mounted.encode())
     return loaded
 
 
@@ -224,6 +235,10 @@ class Ring:
         self._subscribers.remove(ring)
 
 
+# A call of bpf_timer_set_callback().
+_SETS_TIMER = b"\x85\0\0\0\xaa\0\0\0"
+
+
 class Program:
     """`struct st_prog`: resolved instructions, kept alive with the maps that they point to."""
 
@@ -235,6 +250,8 @@ class Program:
         self.map_addresses = [each.address for each in maps]
         self._env = _Env(trace=trace.address, objects=objects.address if objects else None)
         self._prog = _Prog(ctypes.addressof(self._code), len(code) // 8, type, ctypes.pointer(self._env))
+        if _SETS_TIMER in code:
+            weakref.finalize(self, self._library.st_timers_forget, self.address)
 
     def keep(self, owned: object) -> None:
         """Have `owned` live as long as this program."""

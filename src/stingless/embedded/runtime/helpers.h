@@ -14,14 +14,17 @@
 u64 st_copy_kernel(const struct st_env *env, void *to, u64 address, u64 size, bool string);
 u64 st_copy_user(const struct st_env *env, void *to, u64 address, u64 size, bool string);
 /* The string at `address`, in kernel memory or else in the task's: its length with the NUL, or -EFAULT. */
-enum st_space { ST_KERNEL = 1, ST_USER = 2, ST_ANY = 3 };
-s64 st_copy_string(const struct st_env *env, char *to, u64 address, u32 size, enum st_space space);
+enum st_from { ST_KERNEL = 1, ST_USER = 2, ST_ANY = 3 };
+s64 st_copy_string(const struct st_env *env, char *to, u64 address, u32 size, enum st_from space);
 HELPER(st_probe_read);
 HELPER(st_probe_read_user);
 HELPER(st_probe_read_kernel);
 HELPER(st_probe_read_str);
 HELPER(st_probe_read_user_str);
 HELPER(st_probe_read_kernel_str);
+HELPER(st_probe_write_user);
+HELPER(st_copy_from_user);
+HELPER(st_copy_from_user_task);
 
 /* print.c */
 HELPER(st_trace_printk);
@@ -90,3 +93,47 @@ HELPER(st_get_numa_node_id);
 HELPER(st_get_prandom_u32);
 HELPER(st_get_func_ip);
 HELPER(st_get_attach_cookie);
+HELPER(st_get_ns_current_pid_tgid);
+HELPER(st_send_signal);
+HELPER(st_send_signal_thread);
+HELPER(st_task_pt_regs);
+HELPER(st_get_func_arg);
+HELPER(st_get_func_ret);
+HELPER(st_get_func_arg_cnt);
+HELPER(st_get_retval);
+HELPER(st_set_retval);
+
+/* cgroup.c */
+HELPER(st_get_current_ancestor_cgroup_id);
+HELPER(st_current_task_under_cgroup);
+
+/* stack.c */
+HELPER(st_get_stackid);
+HELPER(st_get_stack);
+HELPER(st_get_task_stack);
+
+/* dynptr.c */
+HELPER(st_dynptr_from_mem);
+HELPER(st_dynptr_read_helper);
+HELPER(st_dynptr_write_helper);
+HELPER(st_dynptr_data);
+HELPER(st_ringbuf_reserve_dynptr);
+HELPER(st_ringbuf_submit_dynptr);
+HELPER(st_ringbuf_discard_dynptr);
+
+/* special.c */
+HELPER(st_spin_lock);
+HELPER(st_spin_unlock);
+HELPER(st_kptr_xchg);
+
+/* timer.c */
+HELPER(st_timer_init);
+HELPER(st_timer_set_callback);
+HELPER(st_timer_start);
+HELPER(st_timer_cancel);
+
+/* perf.c */
+HELPER(st_perf_event_read);
+HELPER(st_perf_event_read_value);
+HELPER(st_read_branch_records);
+HELPER(st_get_branch_snapshot);

@@ -305,6 +305,7 @@ call:
 		const struct st_prog *prog = st_map_program((const struct st_map *)r[2], (u32)r[3]);
 		if (prog && env->tail_calls < ST_TAIL_CALLS) {
 			env->tail_calls++;
+			env->prog = prog;
 			insn = prog->insns - 1;
 			may_goto = 0;
 		}
@@ -381,26 +382,49 @@ void st_synchronize(void)
 	}
 }
 
-u64 st_run(const struct st_prog *prog, void *ctx, struct st_env *env)
+/* With the machine code there is, or 0: then what its stack is follows from the caller's frame. */
+static st_machine start(const struct st_prog *prog, struct st_env *env, u8 *stack, void *frame)
 {
-	u8 stack[ST_FRAMES * ST_STACK] __attribute__((aligned(16)));
 	env->stack = stack;
 	env->frames = 0;
 	env->tail_calls = 0;
 	env->fault = ST_FAULT_NONE;
-	env->ctx = ctx;
+	env->prog = prog;
 	env->cpu = (env->task ? env->task->cpu : (u32)sched_getcpu()) % st_cpus;
 	st_acquire(&slots[env->cpu].lock);
 	st_machine machine = __atomic_load_n(&prog->machine, __ATOMIC_ACQUIRE);
+	env->machine_frames = machine ? frame : 0;
+	return machine;
+}
+
+static void finish(struct st_env *env)
+{
+	st_release(&slots[env->cpu].lock);
+	env->stack = 0;
+}
+
+u64 st_run(const struct st_prog *prog, void *ctx, struct st_env *env)
+{
+	u8 stack[ST_FRAMES * ST_STACK] __attribute__((aligned(16)));
+	env->ctx = ctx;
+	st_machine machine = start(prog, env, stack, __builtin_frame_address(0));
 	u64 r0;
-	env->machine_frames = machine ? __builtin_frame_address(0) : 0;
 	if (likely(machine))
 		r0 = machine(env, (u64)ctx, 0, 0, 0, 0);
 	else
 		r0 = st_interpret(env, prog->insns, (u64)ctx, 0, 0, 0, 0);
-	st_release(&slots[env->cpu].lock);
-	env->stack = 0;
+	finish(env);
 	if (unlikely(!machine))
 		st_ran((struct st_prog *)prog);
+	return r0;
+}
+
+u64 st_run_function(const struct st_prog *prog, struct st_env *env, u64 function, u64 a, u64 b, u64 c,
+		    bool (*may_start)(void *), void *state)
+{
+	u8 stack[ST_FRAMES * ST_STACK] __attribute__((aligned(16)));
+	start(prog, env, stack, __builtin_frame_address(0));
+	u64 r0 = may_start(state) ? st_callback(env, function, a, b, c, 0, 0) : 0;
+	finish(env);
 	return r0;
 }

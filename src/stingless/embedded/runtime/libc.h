@@ -32,11 +32,13 @@ struct iovec {
 };
 s64 process_vm_readv(s32 pid, const struct iovec *to, usize to_count, const struct iovec *from, usize from_count, usize flags);
 
+s64 process_vm_writev(s32 pid, const struct iovec *from, usize from_count, const struct iovec *to, usize to_count, usize flags);
+
 #define PR_GET_NAME 16
 int prctl(int option, ...);
 
 enum {
-	ENOENT = 2, E2BIG = 7, EAGAIN = 11, ENOMEM = 12, EFAULT = 14, EBUSY = 16, EEXIST = 17, EINVAL = 22, ENOSPC = 28,
+	EPERM = 1, ENOENT = 2, E2BIG = 7, EAGAIN = 11, ENOMEM = 12, EFAULT = 14, EBUSY = 16, EEXIST = 17, EINVAL = 22, ENOSPC = 28,
 	ERANGE = 34, EOPNOTSUPP = 95,
 };
 

@@ -39,6 +39,7 @@ u32 st_tail_call(struct st_env *env, u64 ctx, u64 map, u64 index, u64 *r0)
 	if (!prog || env->tail_calls >= ST_TAIL_CALLS)
 		return false;
 	env->tail_calls++;
+	env->prog = prog;
 	st_machine machine = __atomic_load_n(&prog->machine, __ATOMIC_ACQUIRE);
 	*r0 = machine ? machine(env, ctx, 0, 0, 0, 0) : st_interpret(env, prog->insns, ctx, 0, 0, 0, 0);
 	return true;

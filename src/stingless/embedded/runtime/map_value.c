@@ -1,5 +1,6 @@
 /* Values: copies in and out of map memory, and the fields in them that are not data. */
 #include "map_family.h"
+#include "timer.h"
 
 typedef volatile u64 any_word __attribute__((aligned(1), may_alias));
 
@@ -86,14 +87,8 @@ int st_check_flags(const struct st_map *map, u64 flags)
 	return (flags & ~(u64)BPF_F_LOCK) > BPF_EXIST || (lock && map->spin_lock == ~0u) ? -EINVAL : 0;
 }
 
-/* The keepers of timers and kernel pointers have their own definitions of these. */
-__attribute__((weak)) void st_timer_release(void *timer);
+/* The keeper of kernel pointers has its own definition of this. */
 __attribute__((weak)) void st_kptr_release(struct st_map *map, const struct st_field *field, void *pointer);
-
-__attribute__((weak)) void st_timer_release(void *timer)
-{
-	(void)timer;
-}
 
 __attribute__((weak)) void st_kptr_release(struct st_map *map, const struct st_field *field, void *pointer)
 {

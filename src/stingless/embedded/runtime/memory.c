@@ -57,7 +57,7 @@ u64 st_copy_user(const struct st_env *env, void *to, u64 address, u64 size, bool
 	return size;
 }
 
-s64 st_copy_string(const struct st_env *env, char *to, u64 address, u32 size, enum st_space space)
+s64 st_copy_string(const struct st_env *env, char *to, u64 address, u32 size, enum st_from space)
 {
 	u64 copied = 0;
 	if (!size)
@@ -76,7 +76,7 @@ s64 st_copy_string(const struct st_env *env, char *to, u64 address, u32 size, en
 	return -EFAULT;
 }
 
-static u64 probe(struct st_env *env, u64 to, u32 size, u64 address, enum st_space space)
+static u64 probe(struct st_env *env, u64 to, u32 size, u64 address, enum st_from space)
 {
 	if (!size)
 		return 0;
@@ -94,3 +94,29 @@ HELPER_DEFINE(st_probe_read_kernel) { return probe(env, a, (u32)b, c, ST_KERNEL)
 HELPER_DEFINE(st_probe_read_str) { return (u64)st_copy_string(env, (char *)a, c, (u32)b, ST_ANY); }
 HELPER_DEFINE(st_probe_read_user_str) { return (u64)st_copy_string(env, (char *)a, c, (u32)b, ST_USER); }
 HELPER_DEFINE(st_probe_read_kernel_str) { return (u64)st_copy_string(env, (char *)a, c, (u32)b, ST_KERNEL); }
+
+/* bpf_copy_from_user(to, size, address) */
+HELPER_DEFINE(st_copy_from_user) { return probe(env, a, (u32)b, c, ST_USER); }
+
+/* bpf_copy_from_user_task(to, size, address, task, flags) */
+HELPER_DEFINE(st_copy_from_user_task)
+{
+	u32 size = (u32)b;
+	if (e)
+		return (u64)-EINVAL;
+	s32 pid = st_objects_task(env->objects, d);
+	struct iovec local = {(void *)a, size}, remote = {(void *)c, size};
+	if (!size || (pid && process_vm_readv(pid, &local, 1, &remote, 1, 0) == size))
+		return 0;
+	memset((void *)a, 0, size);
+	return (u64)-EFAULT;
+}
+
+/* bpf_probe_write_user(to, from, size) */
+HELPER_DEFINE(st_probe_write_user)
+{
+	u32 size = (u32)c;
+	s32 pid = env->task && env->task->memory ? env->task->memory : getpid();
+	struct iovec local = {(void *)b, size}, remote = {(void *)a, size};
+	return (u64)(process_vm_writev(pid, &local, 1, &remote, 1, 0) == size ? 0 : -EFAULT);
+}

@@ -225,3 +225,16 @@ u32 st_objects_take_unread(struct st_objects *objects, struct st_object_unread *
 	st_release(&objects->lock);
 	return count;
 }
+
+s32 st_objects_task(struct st_objects *objects, u64 address)
+{
+	s32 tid = 0;
+	if (!objects || address < BASE)
+		return 0;
+	st_acquire(&objects->lock);
+	u64 number = ((address - BASE) >> SLOT_BITS) - objects->first;
+	if (number < objects->count && objects->objects[number].kind == ST_OBJECT_task_struct && !objects->objects[number].gone)
+		tid = (s32)objects->objects[number].id;
+	st_release(&objects->lock);
+	return tid;
+}

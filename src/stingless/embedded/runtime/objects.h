@@ -65,3 +65,5 @@ u64 st_objects_current(struct st_objects *objects, const struct st_task *task);
 u64 st_objects_read(struct st_objects *objects, void *to, u64 address, u64 size, bool string);
 /* The task is gone: another may get its number. */
 void st_objects_forget(struct st_objects *objects, s32 tid);
+/* The number of the task whose struct is at `address`; 0: there is none. */
+s32 st_objects_task(struct st_objects *objects, u64 address);

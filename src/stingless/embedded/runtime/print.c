@@ -134,7 +134,7 @@ static s64 format(const struct st_env *env, struct out *out, const char *fmt, u3
 		for (; *fmt >= '0' && *fmt <= '9'; fmt++)
 			spec.width = spec.width < TEXT_MAX ? spec.width * 10 + (u32)(*fmt - '0') : TEXT_MAX;
 		u64 value = args[used++];
-		enum st_space space = ST_ANY;
+		enum st_from space = ST_ANY;
 		if (*fmt == 'p') {
 			char kind = fmt[1];
 			if ((kind == 'k' || kind == 'u') && fmt[2] == 's') {

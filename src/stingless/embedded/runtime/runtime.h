@@ -84,6 +84,12 @@ struct st_env {
 	u8 *data_hard_start;    /* start of the writable buffer; data_hard_start <= data_meta <= data */
 	struct st_objects *objects; /* objects.h: what bpf_get_current_task() gives; 0: there is no layout of them */
 	u8 *machine_frames;     /* of machine code: its frames lie below, on the thread's own stack; 0: interpreted */
+	/* helpers */
+	const struct st_prog *prog; /* set by st_run() */
+	const void *user_regs;      /* struct st_regs of the task where it was interrupted; 0: to be asked for */
+	u32 func_args;              /* bpf_get_func_arg(): so many arguments are in the context; */
+	u32 func_returned;          /* ... and then a result */
+	s32 retval;                 /* bpf_get_retval(), bpf_set_retval() */
 };
 
 enum st_fault { ST_FAULT_NONE, ST_FAULT_OPCODE, ST_FAULT_HELPER, ST_FAULT_BUDGET, ST_FAULT_DEPTH };
@@ -99,6 +105,8 @@ enum st_fault { ST_FAULT_NONE, ST_FAULT_OPCODE, ST_FAULT_HELPER, ST_FAULT_BUDGET
 ST_EXPORT u64 st_run(const struct st_prog *prog, void *ctx, struct st_env *env);
 /* Returns when every execution that runs now has ended. */
 ST_EXPORT void st_synchronize(void);
+/* Where the cgroup v2 hierarchy is mounted; "" by default: nowhere. */
+ST_EXPORT void st_configure_cgroups(const char *mounted);
 /* Called once, before any map is made: how many CPUs there can be, and the cgroup v2 id of this process. */
 ST_EXPORT void st_configure(u32 possible_cpus, u64 own_cgroup);
 extern u32 st_cpus;

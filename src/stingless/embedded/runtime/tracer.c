@@ -153,6 +153,8 @@ void st_fire(struct st_tracer *tracer, struct st_thread *thread, const struct st
 	if (regs)
 		env.windows[env.window_count++] = (struct st_window){regs, sizeof *regs};
 	env.func_ip = func_ip;
+	if (link->kind == ST_UPROBE || link->kind == ST_URETPROBE || link->kind == ST_SAMPLE)
+		env.user_regs = regs; /* those of system calls are a kernel's */
 	env.cookie = link->cookie;
 	tracer->events++;
 	st_run(link->program, room, &env);

@@ -239,6 +239,9 @@ char *st_read_maps(s32 pid);                                       /* malloc-ed 
 void st_read_task(struct st_thread *thread);
 u64 st_auxv(s32 pid, u64 type);
 char st_state(s32 tid, u32 *cpu, s32 *priority);
+/* Of a file in /proc/TID, as a number as in st_dev. */
+bool st_namespace(s32 tid, const char *name, u64 *device, u64 *inode);
+u32 st_last_number(const char *text); /* of those on its line */
 
 /* tracer_call.c */
 u32 st_filter(struct st_tracer *tracer, void *instructions); /* classic BPF; how many, 0: none is needed */

@@ -63,6 +63,7 @@ static inline long st_clone(long flags, void *stack_top, void (*entry)(void *), 
 static inline bool st_regs_native(const struct st_regs *regs) { return !(regs->pstate & 0x10); }
 static inline u32 st_regs_nr(const struct st_regs *regs) { return (u32)regs->regs[8]; }
 static inline u64 st_regs_return(const struct st_regs *regs) { return regs->regs[0]; }
+static inline u64 st_regs_frame(const struct st_regs *regs) { return regs->regs[29]; }
 static inline u64 *st_regs_ip(struct st_regs *regs) { return &regs->pc; }
 static inline u64 st_regs_sp(const struct st_regs *regs) { return regs->sp; }
 

@@ -134,3 +134,31 @@ char st_state(s32 tid, u32 *cpu, s32 *priority)
 	}
 	return state;
 }
+
+bool st_namespace(s32 tid, const char *name, u64 *device, u64 *inode)
+{
+	/* struct statx */
+	struct {
+		u8 head[32];
+		u64 inode;
+		u8 middle[96];
+		u32 major, minor;
+		u8 rest[256 - 144];
+	} entry;
+	char path[64] = "/proc/", *end = st_append_number(path + 6, (u64)tid);
+	*end++ = '/';
+	memcpy(end, name, strlen(name) + 1);
+	if (sys6(NR_STATX, -100, (long)path, 0, 0x100, (long)&entry, 0) < 0)
+		return false;
+	*device = (u64)(entry.minor & 0xff) | (u64)entry.major << 8 | (u64)(entry.minor & ~0xffu) << 12;
+	*inode = entry.inode;
+	return true;
+}
+
+u32 st_last_number(const char *text)
+{
+	u64 last = 0;
+	for (; *text && *text != '\n'; text++)
+		last = *text == ' ' || *text == '\t' ? 0 : last * 10 + (u64)(*text - '0');
+	return (u32)last;
+}

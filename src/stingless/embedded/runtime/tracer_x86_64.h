@@ -57,6 +57,7 @@ static inline long st_clone(long flags, void *stack_top, void (*entry)(void *), 
 static inline bool st_regs_native(const struct st_regs *regs) { return regs->cs == 0x33; }
 static inline u32 st_regs_nr(const struct st_regs *regs) { return (u32)regs->orig_ax; }
 static inline u64 st_regs_return(const struct st_regs *regs) { return regs->ax; }
+static inline u64 st_regs_frame(const struct st_regs *regs) { return regs->bp; }
 static inline u64 *st_regs_ip(struct st_regs *regs) { return &regs->ip; }
 static inline u64 st_regs_sp(const struct st_regs *regs) { return regs->sp; }
 
