@@ -13,7 +13,7 @@ from typing import Final
 
 from stingless._gen.uapi import ProgramType
 from stingless.asm import opcodes as op
-from stingless.embedded.verifier.contexts import HALF_FIELD
+from stingless.embedded.verifier.context_rule import HALF_FIELD
 
 _XDP: Final = {"data": 0, "data_end": 4, "data_meta": 8}
 _SK_BUFF: Final = {"data": 76, "data_end": 80, "data_meta": 140}
@@ -28,6 +28,8 @@ def rewrite(code: bytearray, type: ProgramType, loads: Iterable[tuple[int, str]]
         at = insn * 8
         if field == HALF_FIELD:
             code[at] = code[at] & ~_SIZE | op.H
+            continue
+        if field not in public:
             continue
         assert code[at] == op.LDX | op.MEM | op.W, f"instruction {insn} does not load a 32-bit word"
         offset = int.from_bytes(code[at + 2 : at + 4], "little", signed=True) - public[field] + _PRIVATE[field]

@@ -63,8 +63,6 @@ def run_skb(program: EmbeddedProgram, data: bytes | None, ctx: bytes | None, rep
     if len(data) > _SKB_MOST:
         raise _refuse(program, f"a packet has at most {_SKB_MOST} bytes, not {len(data)}")
     pull = 0 if program.spec.type in _SEES_LINK else ETH_HLEN
-    if len(data) == pull:
-        raise _refuse(program, "there is nothing after its link header, which this type does not see")
     least = _NETWORK_HEADER.get(data[12:14], 0)
     if len(data) < ETH_HLEN + least:
         raise _refuse(

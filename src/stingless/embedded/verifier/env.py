@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stingless.asm.instruction import Instruction
 from stingless.embedded.verifier.checkpoint import Checkpoint
-from stingless.embedded.verifier.contexts import Rule
+from stingless.embedded.verifier.context_rule import Rule
 from stingless.embedded.verifier.rejection import Rejected, malformed
 from stingless.embedded.verifier.state import NOT_INIT, Reg, State, initial
 from stingless.embedded.verifier.structure import Structure

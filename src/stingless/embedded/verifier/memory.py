@@ -6,7 +6,8 @@ from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction
 from stingless.embedded.verifier import map_rules, stack
 from stingless.embedded.verifier.arithmetic import MAX_VARIABLE_OFFSET
-from stingless.embedded.verifier.contexts import LOADS_ABSOLUTE, SCALAR_FIELD, WRITES_PACKETS
+from stingless.embedded.verifier.context_rule import DATA, DATA_END, FLOW_KEYS, FLOW_KEYS_BYTES, SCALAR_FIELD
+from stingless.embedded.verifier.contexts import LOADS_ABSOLUTE, WRITES_PACKETS
 from stingless.embedded.verifier.env import Env
 from stingless.embedded.verifier.rejection import Rejected, malformed
 from stingless.embedded.verifier.scalar import sign_extend, signed_bits, unsigned_bits
@@ -28,7 +29,14 @@ from stingless.embedded.verifier.state import (
 from stingless.embedded.verifier.text import bits_text
 from stingless.obj.spec import MapSpec
 
-_POINTERS = {"data": Reg(PACKET), "data_end": Reg(PACKET_END), "data_meta": Reg(PACKET_META)}
+_POINTERS = {
+    "data": Reg(PACKET),
+    "data_end": Reg(PACKET_END),
+    "data_meta": Reg(PACKET_META),
+    DATA: Reg(PACKET),
+    DATA_END: Reg(PACKET_END),
+    FLOW_KEYS: Reg(MEM, span=FLOW_KEYS_BYTES),
+}
 
 
 def execute_load(env: Env, insn: Instruction) -> None:
@@ -194,7 +202,7 @@ def _context(env: Env, reg: Reg, number: int, off: int, size: int, value: Reg | 
         raise Rejected(f"variable ctx access var_off={bits_text(reg.var)} disallowed")
     if value is not None and value.kind is not SCALAR:
         raise Rejected(f"R{source} leaks addr into ctx")
-    role = env.rule(off, size, value is not None, env.spec.attach_type)
+    role = env.rule(off, size, value is not None, env.spec.attach_type) if off % size == 0 else None
     if role is None:
         raise Rejected(f"invalid bpf_context access off={off} size={size}")
     env.take_role(role if role != SCALAR_FIELD else "ctx")
