@@ -68,7 +68,7 @@ _RUN = """
 import struct, sys
 from stingless._gen.uapi import ProgramType
 from stingless.embedded.kernel import EmbeddedKernel
-from stingless.embedded.programs import SUPPORTED
+from stingless.embedded.programs import PACKET, SUPPORTED
 from stingless.errors import VerifierError
 from tests.kernel.verifier_programs import MAPS, random_program
 
@@ -90,7 +90,7 @@ with EmbeddedKernel() as kernel:
         except VerifierError:
             continue
         print(seed, flush=True)
-        if spec.type in (ProgramType.XDP, ProgramType.SOCKET_FILTER, ProgramType.SCHED_CLS):
+        if spec.type in PACKET:
             for size in (14, 15, 20, 64, 1500):
                 program.run(data=bytes(range(1, 15)) + bytes(size - 14))
         else:
