@@ -122,8 +122,8 @@ HELPER(st_ringbuf_submit_dynptr);
 HELPER(st_ringbuf_discard_dynptr);
 
 /* special.c */
-HELPER(st_spin_lock);
-HELPER(st_spin_unlock);
+HELPER(st_spin_lock_helper);
+HELPER(st_spin_unlock_helper);
 HELPER(st_kptr_xchg);
 
 /* timer.c */
