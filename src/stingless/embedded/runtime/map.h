@@ -136,10 +136,6 @@ u8 *st_arena_window(const struct st_map *map);
 ST_EXPORT u64 st_arena_alloc(struct st_map *map, u64 address, u32 pages);
 ST_EXPORT void st_arena_free(struct st_map *map, u64 address, u32 pages);
 
-/* The lock in a value, for bpf_spin_lock(): the same that BPF_F_LOCK takes. */
-static inline void st_spin_lock(void *lock) { st_acquire(lock); }
-static inline void st_spin_unlock(void *lock) { st_release(lock); }
-
 /* Copies from the value memory of any map: the bytes copied, at most `size`; 0 when `address` is in none.  With `string`,
  * stops after a NUL. */
 u64 st_maps_read(void *to, u64 address, u64 size, bool string);
