@@ -3,13 +3,13 @@
 
 HELPER_DEFINE(st_spin_lock_helper)
 {
-	st_spin_lock((void *)a);
+	st_acquire((st_lock *)a);
 	return 0;
 }
 
 HELPER_DEFINE(st_spin_unlock_helper)
 {
-	st_spin_unlock((void *)a);
+	st_release((st_lock *)a);
 	return 0;
 }
 
