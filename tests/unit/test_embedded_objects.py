@@ -94,7 +94,7 @@ def test_numbers_of_the_caller(kernel: EmbeddedKernel) -> None:
 
 def test_credentials_and_namespaces(kernel: EmbeddedKernel) -> None:
     cred: list[tuple[int, ...]] = [(TASK["cred"], 4), (TASK["cred"], 20)]
-    spaces = [(TASK["nsproxy"], 8, 24 + 8), (TASK["nsproxy"], 16, 32 + 8)]
+    spaces: list[tuple[int, ...]] = [(TASK["nsproxy"], 8, 24 + 8), (TASK["nsproxy"], 16, 32 + 8)]
     assert own(kernel, cred + spaces) == (os.geteuid(), os.getgid(), inode("mnt"), inode("pid_for_children"))
     status = Path("/proc/self/status").read_text()
     effective = int(status.partition("CapEff:\t")[2].split()[0], 16)

@@ -70,6 +70,7 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "st_tracer_attach": (c_int32, [c_void_p, POINTER(_Attach)]),
     "st_tracer_detach": (None, [c_void_p, c_uint32]),
     "st_tracer_start": (c_int32, [c_void_p, c_char_p, POINTER(c_char_p), POINTER(c_char_p)]),
+    "st_tracer_follow": (c_int32, [c_void_p, c_int32]),
     "st_tracer_run": (c_int32, [c_void_p]),
     "st_tracer_close": (None, [c_void_p]),
     "st_tracer_status": (c_int32, [c_void_p]),
@@ -138,12 +139,18 @@ class Tracer:
             raise OSError(-pid, os.strerror(-pid))
         return pid
 
+    def follow(self, pid: int) -> None:
+        """Attach to a process that is there, instead of `start()`.  Raises `OSError` (ESRCH, EPERM)."""
+        result = int(self._library.st_tracer_follow(self._address, pid))
+        if result < 0:
+            raise OSError(-result, os.strerror(-result))
+
     def run(self) -> Report:
         """Trace until there is something to report."""
         return Report(self._library.st_tracer_run(self._address))
 
     def close(self) -> None:
-        """Kill all that is traced.  `run()` reports DONE when it is gone."""
+        """Kill all that is traced, or leave the process that was followed.  `run()` reports DONE when that is done."""
         self._library.st_tracer_close(self._address)
 
     def destroy(self) -> None:

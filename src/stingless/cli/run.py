@@ -20,7 +20,7 @@ from stingless import session
 from stingless.bcc import alias, saved
 from stingless.choice import KERNELS, choose_kernel
 from stingless.errors import NotSupportedError, PrivilegeError, StinglessError, VerifierError
-from stingless.kernel import Kernel
+from stingless.kernel import Command, Kernel
 
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as a shell returns them
 CANNOT = 77  # the script needs a privilege or a feature that is not there (what automake calls a skipped test)
@@ -29,8 +29,8 @@ CANNOT = 77  # the script needs a privilege or a feature that is not there (what
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stingless run",
-        usage="stingless run [--kernel linux|embedded|auto] [--system-wide] [--objects DIR] SCRIPT [ARGS ...] "
-        "[-- COMMAND ...]",
+        usage="stingless run [--kernel linux|embedded|auto] [--system-wide] [--objects DIR] [--pid PID] SCRIPT"
+        " [ARGS ...] [-- COMMAND ...]",
         description="Run a bcc script (`from bcc import BPF` is stingless). With a COMMAND, its programs see that "
         "command and its descendants only; the script ends when the command does, whose exit status is returned.",
     )
@@ -39,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
         "--system-wide", action="store_true", help="with a COMMAND on Linux: do not confine the programs to it"
     )
     parser.add_argument("--objects", metavar="DIR", help="take the script's programs from DIR (see stingless build)")
+    parser.add_argument(
+        "--pid", type=int, help="on the embedded kernel: trace this process of yours, as it runs, instead of a COMMAND"
+    )
     parser.add_argument("script", help="the script to run")
     parser.add_argument("args", nargs=argparse.REMAINDER, help="its arguments, then -- and the command to trace")
     return parser
@@ -64,8 +67,14 @@ def main(argv: Sequence[str]) -> int:
     print(f"stingless: kernel: {choice.name}" + (f" (not Linux: {choice.why})" if choice.why else ""), file=sys.stderr)
     if options.system_wide:
         choice.kernel.scoped = False
+    if options.pid is not None and (command or choice.name != "embedded"):
+        print(
+            "stingless run: --pid is for the embedded kernel (--kernel embedded), and goes without a command",
+            file=sys.stderr,
+        )
+        return 2
     try:
-        return _run(choice.kernel, script, options.args, command)
+        return _run(choice.kernel, script, options.args, command, options.pid)
     finally:
         choice.kernel.close()
 
@@ -78,7 +87,7 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return words[:at], words[at + 1 :]
 
 
-def _run(kernel: Kernel, script: Path, args: Sequence[str], command: Sequence[str]) -> int:
+def _run(kernel: Kernel, script: Path, args: Sequence[str], command: Sequence[str], pid: int | None = None) -> int:
     _interruptible()
     ended = threading.Event()
     main_thread = threading.get_ident()
@@ -90,7 +99,7 @@ def _run(kernel: Kernel, script: Path, args: Sequence[str], command: Sequence[st
 
     running = threading.Event()
     try:
-        traced = kernel.spawn(command) if command else None
+        traced = _follow(kernel, pid) if pid is not None else kernel.spawn(command) if command else None
     except (StinglessError, OSError) as error:
         print(f"stingless run: cannot start {command[0]!r}: {error}", file=sys.stderr)
         return 1
@@ -102,6 +111,10 @@ def _run(kernel: Kernel, script: Path, args: Sequence[str], command: Sequence[st
     try:
         status = _script(script, args, ended)
         running.clear()
+        if pid is not None:
+            if now.error is not None:
+                print(f"stingless run: {now.error}", file=sys.stderr)
+            return status or bool(now.error)
         if traced is None:
             return status
         if status and now.status is None and now.error is None:
@@ -117,6 +130,13 @@ def _run(kernel: Kernel, script: Path, args: Sequence[str], command: Sequence[st
         running.clear()
         if traced is not None:
             traced.close()
+
+
+def _follow(kernel: Kernel, pid: int) -> Command:
+    from stingless.embedded.kernel import EmbeddedKernel
+
+    assert isinstance(kernel, EmbeddedKernel)
+    return kernel.follow(pid)
 
 
 def _await(ended: threading.Event) -> None:

@@ -216,6 +216,13 @@ class EmbeddedKernel:
     def spawn(self, argv: Sequence[str]) -> Command:
         return self.tracer.spawn(argv)
 
+    def follow(self, pid: int) -> Command:
+        """Trace a process of the same user that runs already, instead of a command: with all its threads, and all that
+        it starts.  It is attached to by `release()`, and left as it was found by `close()`.  The first event for a
+        process, as `Uprobe(pid=...)`, follows that at once.  Raises `NotSupportedError` for a second one; `release()`
+        raises `ProcessLookupError` and `PrivilegeError`."""
+        return self.tracer.follow(pid)
+
     def probes(self) -> list[Probe]:
         from stingless.embedded.probes import probes
 

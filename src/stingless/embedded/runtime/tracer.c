@@ -75,7 +75,7 @@ static struct st_thread **slot_of(struct st_tracer *tracer, s32 tid)
 
 struct st_thread *st_find(struct st_tracer *tracer, s32 tid) { return *slot_of(tracer, tid); }
 
-static struct st_thread *add_thread(struct st_tracer *tracer, s32 tid)
+struct st_thread *st_add_thread(struct st_tracer *tracer, s32 tid)
 {
 	struct st_thread *thread = calloc(1, sizeof *thread);
 	if (!thread)
@@ -98,7 +98,7 @@ static void leave_group(struct st_thread *thread)
 		free(group);
 }
 
-static bool join_group(struct st_thread *thread, struct st_group *group, s32 tgid)
+bool st_join_group(struct st_thread *thread, struct st_group *group, s32 tgid)
 {
 	if (!group) {
 		group = calloc(1, sizeof *group);
@@ -112,7 +112,7 @@ static bool join_group(struct st_thread *thread, struct st_group *group, s32 tgi
 	return true;
 }
 
-static void remove_thread(struct st_tracer *tracer, s32 tid)
+void st_remove_thread(struct st_tracer *tracer, s32 tid)
 {
 	struct st_thread **at = slot_of(tracer, tid), *thread = *at;
 	if (!thread)
@@ -140,6 +140,8 @@ static bool calls_comm(const struct st_prog *program)
 void st_fire(struct st_tracer *tracer, struct st_thread *thread, const struct st_link *link, void *context, usize size,
 	     const struct st_regs *regs, u64 func_ip)
 {
+	if (tracer->leaving)
+		return;
 	struct st_env env = *link->program->env_default;
 	/* The verifier lets a program read to the end of the longest record: what is missing reads as zero. */
 	void *room = memcpy(tracer->context, context, size);
@@ -363,12 +365,12 @@ s32 st_tracer_start(struct st_tracer *tracer, const char *path, char *const *arg
 	if (tracer->follow_exit)
 		tracer->options |= PTRACE_O_TRACEEXIT;
 	long seized = st_ptrace(PTRACE_SEIZE, pid, 0, tracer->options);
-	struct st_thread *thread = seized < 0 ? 0 : add_thread(tracer, pid);
-	if (!thread || !join_group(thread, 0, pid)) {
+	struct st_thread *thread = seized < 0 ? 0 : st_add_thread(tracer, pid);
+	if (!thread || !st_join_group(thread, 0, pid)) {
 		st_release(&tracer->lock);
 		sys6(NR_KILL, pid, SIGKILL, 0, 0, 0, 0);
 		sys6(NR_WAIT4, pid, 0, WALL | WNOTHREAD, 0, 0, 0);
-		remove_thread(tracer, pid);
+		st_remove_thread(tracer, pid);
 		st_ticker_stop(tracer);
 		return seized < 0 ? (s32)seized : -ENOMEM;
 	}
@@ -388,6 +390,10 @@ s32 st_tracer_start(struct st_tracer *tracer, const char *path, char *const *arg
 
 void st_resume(struct st_tracer *tracer, struct st_thread *thread, u32 signal)
 {
+	if (tracer->leaving && !thread->stepping) {
+		st_let_go(tracer, thread, signal);
+		return;
+	}
 	long request = thread->stepping				    ? PTRACE_SINGLESTEP
 		       : thread->exit_wanted || tracer->all_calls ? PTRACE_SYSCALL
 								    : PTRACE_CONT;
@@ -426,10 +432,10 @@ static void on_fork(struct st_tracer *tracer, struct st_thread *parent)
 	}
 	struct st_thread *child = st_find(tracer, tid);
 	if (!child)
-		child = add_thread(tracer, tid);
+		child = st_add_thread(tracer, tid);
 	if (!child || child->known)
 		return;
-	child->known = join_group(child, flags & CLONE_THREAD ? parent->group : 0, tid);
+	child->known = st_join_group(child, flags & CLONE_THREAD ? parent->group : 0, tid);
 	child->task.start_time = st_now();
 	if (parent->space && flags & CLONE_VM) {
 		child->space = parent->space;
@@ -468,7 +474,7 @@ static void on_exec(struct st_tracer *tracer, s32 pid)
 		struct st_thread *leader = st_find(tracer, pid);
 		if (leader)
 			thread->task.start_time = leader->task.start_time;
-		remove_thread(tracer, pid);
+		st_remove_thread(tracer, pid);
 		struct st_thread **at = slot_of(tracer, former);
 		*at = thread->next;
 		thread->next = 0;
@@ -494,6 +500,8 @@ static void on_exec(struct st_tracer *tracer, s32 pid)
 	if (thread->space)
 		st_space_scan(tracer, thread->space, pid);
 	st_scheduler_event(tracer, thread, ST_EXEC, former);
+	if (tracer->follows) /* its libraries come now */
+		tracer->all_calls = st_calls_wanted(tracer);
 	st_resume(tracer, thread, 0);
 }
 
@@ -531,7 +539,7 @@ static void on_signal(struct st_tracer *tracer, struct st_thread *thread, u32 si
 
 static void on_group_exit(struct st_tracer *tracer, s32 tid, s32 status)
 {
-	remove_thread(tracer, tid);
+	st_remove_thread(tracer, tid);
 	if (tid != tracer->main)
 		return;
 	tracer->main_status = status;
@@ -553,7 +561,7 @@ static void adopt_orphans(struct st_tracer *tracer)
 			if (parent && thread->task.tgid == thread->tid)
 				continue; /* another thread of it may still tell */
 			bool process = !leader || leader == thread;
-			thread->known = join_group(thread, process ? 0 : leader->group, thread->task.tgid);
+			thread->known = st_join_group(thread, process ? 0 : leader->group, thread->task.tgid);
 			thread->space = process ? st_space_create(thread->tid) : leader->space;
 			if (thread->space && process) {
 				thread->space->orphaned = true;
@@ -575,7 +583,7 @@ static void on_stop(struct st_tracer *tracer, s32 tid, s32 status)
 		return;
 	}
 	if (!thread)
-		thread = add_thread(tracer, tid);
+		thread = st_add_thread(tracer, tid);
 	if (!thread)
 		return;
 	if (!thread->started) {
@@ -611,29 +619,53 @@ static void on_stop(struct st_tracer *tracer, s32 tid, s32 status)
 		break;
 	case PTRACE_EVENT_STOP:
 		if (signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU) {
-			st_ptrace(PTRACE_LISTEN, tid, 0, 0);
+			if (tracer->leaving)
+				st_resume(tracer, thread, 0); /* which leaves it stopped */
+			else
+				st_ptrace(PTRACE_LISTEN, tid, 0, 0);
 			return;
 		}
 		if (tracer->options & PTRACE_O_TRACEEXIT)
 			st_ptrace(PTRACE_SETOPTIONS, tid, 0, tracer->options);
 		if (thread->sampled)
 			st_sample(tracer, thread);
+		if (tracer->leaving && st_trap_pends(tid)) { /* it has hit a breakpoint: that is to be put right first */
+			st_ptrace(PTRACE_CONT, tid, 0, 0);
+			return;
+		}
 		break;
 	}
 	st_resume(tracer, thread, 0);
 }
 
-static void kill_all(struct st_tracer *tracer)
+/* Kill all that is traced, or let it go. */
+static void end_all(struct st_tracer *tracer)
 {
+	if (tracer->follows) {
+		st_leave(tracer);
+		return;
+	}
 	for (u32 i = 0; i < ST_THREADS; i++)
 		for (struct st_thread *thread = tracer->threads[i]; thread; thread = thread->next)
 			sys6(NR_KILL, thread->group ? thread->group->tgid : thread->tid, SIGKILL, 0, 0, 0, 0);
+}
+
+static void remove_gone(struct st_tracer *tracer)
+{
+	for (u32 i = 0; i < ST_THREADS; i++)
+		for (struct st_thread *next, *thread = tracer->threads[i]; thread; thread = next) {
+			next = thread->next;
+			if (thread->gone)
+				st_remove_thread(tracer, thread->tid);
+		}
 }
 
 /* What is attached changed. */
 static void retune(struct st_tracer *tracer)
 {
 	bool interrupt = false;
+	if (tracer->leaving)
+		return;
 	tracer->retune = false;
 	tracer->retuned = true;
 	bool all_calls = st_calls_wanted(tracer);
@@ -704,9 +736,10 @@ s32 st_tracer_run(struct st_tracer *tracer)
 				st_ticker_start(tracer);
 				continue;
 			}
-			if (tracer->closing)
-				kill_all(tracer);
-			else if (tracer->retune && tracer->main_started)
+			if (tracer->closing) {
+				end_all(tracer);
+				remove_gone(tracer);
+			} else if (tracer->retune && tracer->main_started)
 				retune(tracer);
 			if (tracer->ticker == tid) {
 				st_tick(tracer);
@@ -722,9 +755,10 @@ s32 st_tracer_run(struct st_tracer *tracer)
 		on_stop(tracer, tid, status);
 		if (st_objects_has_unread(tracer->objects))
 			tracer->reports |= 1u << ST_UNREAD;
-		if (tracer->closing)
-			kill_all(tracer);
-		else if (tracer->retune && tracer->main_started)
+		if (tracer->closing) {
+			end_all(tracer);
+			remove_gone(tracer);
+		} else if (tracer->retune && tracer->main_started)
 			retune(tracer);
 	}
 }

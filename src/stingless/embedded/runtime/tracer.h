@@ -139,6 +139,7 @@ struct st_thread {
 	bool exit_wanted;
 	bool scan_wanted;
 	bool sampled;
+	bool gone;       /* let go */
 	bool exiting;
 	u32 sample_cpu;
 	bool stepping, wants_slot;
@@ -171,6 +172,8 @@ struct st_tracer {
 	u32 reports;
 
 	bool closing;      /* asked for by st_tracer_close() */
+	bool follows;      /* a process that was there already: not killed at the end, but left */
+	bool leaving;      /* programs run no more; threads are let go as they stop */
 	bool retune;       /* what is attached changed */
 	bool retuned;      /* ... while the command was running */
 	u32 tuned, asked;  /* how often; `tuned` is a futex */
@@ -207,8 +210,10 @@ ST_EXPORT s32 st_tracer_attach(struct st_tracer *tracer, const struct st_attach 
 ST_EXPORT void st_tracer_detach(struct st_tracer *tracer, u32 link);
 /* Starts the command, held before its execve(2).  Its pid or -errno. */
 ST_EXPORT s32 st_tracer_start(struct st_tracer *tracer, const char *path, char *const *argv, char *const *environment);
+/* Attaches to a process that is there, with all its threads, instead of starting one.  0 or -errno. */
+ST_EXPORT s32 st_tracer_follow(struct st_tracer *tracer, s32 pid);
 ST_EXPORT s32 st_tracer_run(struct st_tracer *tracer);
-/* Kill all that is traced; st_tracer_run() then returns ST_DONE. */
+/* Kill all that is traced, or leave the process that was followed; st_tracer_run() then returns ST_DONE. */
 ST_EXPORT void st_tracer_close(struct st_tracer *tracer);
 /* As of wait(2), once ST_EXITED was reported; and the errno of ST_EXEC_FAILED. */
 ST_EXPORT s32 st_tracer_status(const struct st_tracer *tracer);
@@ -226,7 +231,19 @@ struct st_thread *st_find(struct st_tracer *tracer, s32 tid);
 void st_fire(struct st_tracer *tracer, struct st_thread *thread, const struct st_link *link, void *context, usize size,
 	     const struct st_regs *regs, u64 func_ip);
 bool st_read_user(s32 pid, void *to, u64 from, usize size);
+bool st_write_text(s32 tid, u64 at, const void *from, usize size); /* tracer_uprobe.c: also where it is not writable */
 bool st_write_user(s32 pid, u64 to, const void *from, usize size);
+
+/* tracer_follow.c */
+/* Let everything go: what stops is left, and this sees to it that all stops. */
+void st_leave(struct st_tracer *tracer);
+/* A stopped thread is let go, with `signal` if it is not 0. */
+void st_let_go(struct st_tracer *tracer, struct st_thread *thread, u32 signal);
+
+/* tracer.c, for tracer_follow.c */
+struct st_thread *st_add_thread(struct st_tracer *tracer, s32 tid);
+void st_remove_thread(struct st_tracer *tracer, s32 tid);
+bool st_join_group(struct st_thread *thread, struct st_group *group, s32 tgid);
 
 /* tracer_proc.c */
 char *st_append_number(char *to, u64 value); /* its end */
@@ -238,6 +255,7 @@ int st_open_memory(s32 tid);
 char *st_read_maps(s32 pid);                                       /* malloc-ed */
 void st_read_task(struct st_thread *thread);
 u64 st_auxv(s32 pid, u64 type);
+bool st_trap_pends(s32 tid); /* SIGTRAP waits to be delivered */
 char st_state(s32 tid, u32 *cpu, s32 *priority);
 /* Of a file in /proc/TID, as a number as in st_dev. */
 bool st_namespace(s32 tid, const char *name, u64 *device, u64 *inode);
@@ -264,6 +282,12 @@ struct st_space *st_space_create(s32 pid);
 struct st_space *st_space_copy(const struct st_space *space, s32 pid);
 void st_space_release(struct st_space *space);
 void st_space_scan(struct st_tracer *tracer, struct st_space *space, s32 tid); /* insert what is missing, remove what is detached */
+/* Remove everything, also from a copy whose removals were not seen. */
+void st_space_clean(struct st_tracer *tracer, struct st_space *space, s32 tid);
+/* The functions that the thread is in return to where they were called from. */
+void st_returns_restore(struct st_thread *thread);
+/* Whether every process that the probe is for has it. */
+bool st_space_has(const struct st_space *space, u32 location);
 /* The task stopped by SIGTRAP: whether that was ours.  It is resumed then. */
 bool st_trap(struct st_tracer *tracer, struct st_thread *thread);
 /* The stepped instruction faulted: as if in its own place. */
@@ -280,5 +304,8 @@ void st_step_finish(const struct st_step *step, struct st_regs *regs, s32 tid);
 /* The return address at the entry of a function. */
 bool st_get_return(const struct st_regs *regs, s32 tid, u64 *address);
 bool st_set_return(struct st_regs *regs, s32 tid, u64 address);
+/* The return address of a function that was entered with the stack pointer `sp` is `from` no more but `to`; `bottom` is
+ * where what it called, or it itself, has its stack now. */
+void st_restore_return(struct st_regs *regs, s32 tid, u64 sp, u64 bottom, u64 from, u64 to);
 /* The stack pointer that a function entered with this one has once it returned. */
 u64 st_returned_sp(u64 sp);

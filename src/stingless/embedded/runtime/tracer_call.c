@@ -99,6 +99,17 @@ static bool in_filter(const struct st_tracer *tracer, u32 nr)
 	return tracer->filter_all || (nr < 1024 && tracer->filter[nr / 64] >> nr % 64 & 1);
 }
 
+/* Whether all processes that it is for have it: then none needs to be watched for the files that it maps. */
+static bool is_everywhere(const struct st_tracer *tracer, const struct st_link *link)
+{
+	for (u32 i = 0; i < ST_THREADS; i++)
+		for (const struct st_thread *thread = tracer->threads[i]; thread; thread = thread->next)
+			if (thread->space && thread->group && (link->pid == ST_ANY || link->pid == thread->group->tgid) &&
+			    !st_space_has(thread->space, link->location))
+				return false;
+	return tracer->running;
+}
+
 /* Whether something is attached that the filter does not see. */
 bool st_calls_wanted(struct st_tracer *tracer)
 {
@@ -109,7 +120,7 @@ bool st_calls_wanted(struct st_tracer *tracer)
 		if (is_call(link->kind) && (link->number == ST_ANY ? !tracer->filter_all : !in_filter(tracer, (u32)link->number)))
 			return true;
 		if ((link->kind == ST_UPROBE || link->kind == ST_URETPROBE) && !tracer->filter_all &&
-		    (!tracer->filter_maps || (tracer->locations[link->location].counter && !tracer->filter_data)))
+		    (!tracer->filter_maps || (tracer->locations[link->location].counter && !tracer->filter_data)) && !is_everywhere(tracer, link))
 			return true;
 	}
 	return false;
@@ -219,8 +230,11 @@ void st_call_exit(struct st_tracer *tracer, struct st_thread *thread)
 	if (!thread->exit_wanted)
 		return;
 	thread->exit_wanted = false;
-	if (thread->scan_wanted && thread->space)
+	if (thread->scan_wanted && thread->space) {
 		st_space_scan(tracer, thread->space, thread->tid);
+		if (tracer->follows)
+			tracer->all_calls = st_calls_wanted(tracer);
+	}
 	thread->scan_wanted = false;
 	if (!st_get_regs(thread->tid, &regs) || !tracer->main_started)
 		return;

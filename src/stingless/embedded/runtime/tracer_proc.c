@@ -100,6 +100,17 @@ void st_read_task(struct st_thread *thread)
 	thread->task_at = st_now();
 }
 
+bool st_trap_pends(s32 tid)
+{
+	char text[4096];
+	if (st_read_proc(tid, "status", text, sizeof text) <= 0)
+		return false;
+	const char *mask = st_proc_field(text, "SigPnd:\t");
+	if (strlen(mask) < 16)
+		return false;
+	return (mask[14] <= '9' ? mask[14] - '0' : mask[14] - 'a' + 10) & 1; /* bit 4 of 64, in sixteen digits */
+}
+
 u64 st_auxv(s32 pid, u64 type)
 {
 	u64 pairs[64][2];

@@ -18,6 +18,20 @@ bool st_set_return(struct st_regs *regs, s32 tid, u64 address)
 
 u64 st_returned_sp(u64 sp) { return sp; }
 
+/* In the link register still, or in the frame, where the function has put it. */
+void st_restore_return(struct st_regs *regs, s32 tid, u64 sp, u64 bottom, u64 from, u64 to)
+{
+	if (bottom == regs->sp && regs->regs[30] == from)
+		regs->regs[30] = to;
+	for (u64 at = bottom & ~7ull; at < sp; at += 8) {
+		u64 found;
+		if (!st_read_user(tid, &found, at, sizeof found))
+			return;
+		if (found == from)
+			st_write_user(tid, at, &to, sizeof to);
+	}
+}
+
 static s64 signed_bits(u32 insn, u32 low, u32 count) { return (s64)((u64)insn << (64 - low - count)) >> (64 - count); }
 
 static u64 value_of(const struct st_regs *regs, u32 number) { return number == 31 ? 0 : regs->regs[number]; }

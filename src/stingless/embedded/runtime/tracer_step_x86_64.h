@@ -8,6 +8,14 @@ bool st_set_return(struct st_regs *regs, s32 tid, u64 address) { return st_write
 
 u64 st_returned_sp(u64 sp) { return sp + 8; }
 
+void st_restore_return(struct st_regs *regs, s32 tid, u64 sp, u64 bottom, u64 from, u64 to)
+{
+	u64 found;
+	(void)regs, (void)bottom;
+	if (st_read_user(tid, &found, sp, sizeof found) && found == from)
+		st_write_user(tid, sp, &to, sizeof to);
+}
+
 static u64 *register_of(struct st_regs *regs, u32 number)
 {
 	u64 *registers[] = {&regs->ax, &regs->cx, &regs->dx, &regs->bx, &regs->sp, &regs->bp, &regs->si, &regs->di,

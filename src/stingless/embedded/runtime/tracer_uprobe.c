@@ -42,7 +42,7 @@ void st_space_release(struct st_space *space)
 }
 
 /* Text is not writable: /proc/PID/mem is, for a tracer, also while the task runs. */
-static bool write_text(s32 tid, u64 at, const void *from, usize size)
+bool st_write_text(s32 tid, u64 at, const void *from, usize size)
 {
 	int memory = st_open_memory(tid);
 	if (memory < 0)
@@ -96,7 +96,7 @@ static void insert(struct st_tracer *tracer, struct st_space *space, s32 tid, u6
 		at = &space->breaks[space->count++];
 	}
 	*at = (struct st_break){address, location, true, at->active ? at->counter : 0};
-	if (!there && !write_text(tid, address, ST_BREAK, ST_BREAK_SIZE))
+	if (!there && !st_write_text(tid, address, ST_BREAK, ST_BREAK_SIZE))
 		at->active = false;
 }
 
@@ -163,7 +163,7 @@ static void find_cave(struct st_space *space, s32 tid, const char *maps)
 			for (u32 i = 0; i < ST_CAVE; i++)
 				used |= bytes[i];
 			bool inherited = space->orphaned && !memcmp(bytes, ST_BREAK, ST_BREAK_SIZE);
-			if (inherited || (!used && write_text(tid, m.end - ST_CAVE, ST_BREAK, ST_BREAK_SIZE)))
+			if (inherited || (!used && st_write_text(tid, m.end - ST_CAVE, ST_BREAK, ST_BREAK_SIZE)))
 				space->cave = m.end - ST_CAVE;
 		}
 }
@@ -194,7 +194,7 @@ static void count_in(s32 tid, struct st_break *at, const struct st_location *loc
 	if (!counter || !st_read_user(tid, &value, counter, sizeof value))
 		return;
 	value++;
-	if (write_text(tid, counter, &value, sizeof value))
+	if (st_write_text(tid, counter, &value, sizeof value))
 		at->counter = counter;
 }
 
@@ -203,7 +203,7 @@ static void count_out(s32 tid, struct st_break *at)
 	u16 value;
 	if (at->counter && st_read_user(tid, &value, at->counter, sizeof value) && value) {
 		value--;
-		write_text(tid, at->counter, &value, sizeof value);
+		st_write_text(tid, at->counter, &value, sizeof value);
 	}
 	at->counter = 0;
 }
@@ -222,7 +222,7 @@ void st_space_scan(struct st_tracer *tracer, struct st_space *space, s32 tid)
 		at->active = false;
 		count_out(tid, at);
 		if (st_read_user(tid, found, at->address, sizeof found) && !memcmp(found, ST_BREAK, sizeof found))
-			write_text(tid, at->address, location->code, ST_BREAK_SIZE);
+			st_write_text(tid, at->address, location->code, ST_BREAK_SIZE);
 	}
 	if (!wanted)
 		return;
@@ -247,6 +247,43 @@ void st_space_scan(struct st_tracer *tracer, struct st_space *space, s32 tid)
 			count_in(tid, at, location, maps);
 	}
 	free(maps);
+}
+
+bool st_space_has(const struct st_space *space, u32 location)
+{
+	for (u32 i = 0; i < space->count; i++)
+		if (space->breaks[i].location == location && space->breaks[i].active)
+			return true;
+	return false;
+}
+
+void st_space_clean(struct st_tracer *tracer, struct st_space *space, s32 tid)
+{
+	for (u32 i = 0; i < space->count; i++) {
+		struct st_break *at = &space->breaks[i];
+		u8 found[ST_BREAK_SIZE];
+		if (at->active)
+			count_out(tid, at);
+		at->active = false;
+		if (st_read_user(tid, found, at->address, sizeof found) && !memcmp(found, ST_BREAK, sizeof found))
+			st_write_text(tid, at->address, tracer->locations[at->location].code, ST_BREAK_SIZE);
+	}
+}
+
+void st_returns_restore(struct st_thread *thread)
+{
+	struct st_regs regs;
+	if (!thread->return_count || !thread->space || !st_get_regs(thread->tid, &regs))
+		return;
+	u64 bottom = st_regs_sp(&regs);
+	for (u32 i = thread->return_count; i--;) {
+		const struct st_return *left = &thread->returns[i];
+		if (left->sp >= bottom && !left->chained)
+			st_restore_return(&regs, thread->tid, left->sp, bottom, thread->space->cave, left->ip);
+		bottom = left->sp;
+	}
+	st_set_regs(thread->tid, &regs);
+	thread->return_count = 0;
 }
 
 static void fire(struct st_tracer *tracer, struct st_thread *thread, u32 kind, u32 location, struct st_regs *regs, u64 func_ip)
@@ -349,7 +386,7 @@ static void step_over(struct st_tracer *tracer, struct st_thread *thread, const 
 		struct st_break *at = find_break(space, thread->step.address);
 		if (at) {
 			at->active = false;
-			write_text(thread->tid, at->address, code, ST_BREAK_SIZE);
+			st_write_text(thread->tid, at->address, code, ST_BREAK_SIZE);
 		}
 		st_set_regs(thread->tid, regs);
 	}

@@ -1,4 +1,4 @@
-"""Events of a command and all its descendants, by ptrace(2) and seccomp(2): no privileges needed.
+"""Events of a command and all its descendants, or of a process of the same user, by ptrace(2): no privileges needed.
 
 System calls that a program was attached to before the command was released are trapped by a seccomp filter; all others
 run at full speed.  A program attached later for another call makes every call stop, which is slower, until it is
@@ -12,8 +12,11 @@ Limits:
 * 32-bit and x32 system calls are not seen.
 * Without CAP_SYS_ADMIN the filter needs no_new_privs: set-user-ID programs in the tree (sudo, ping) gain no privileges.
 * A task has one tracer: debuggers and strace cannot work inside the tree.
+* A process that was there before is attached to without a filter: while programs are attached to system calls, all its
+  calls stop.  It is left as it was found; were this process killed by SIGKILL meanwhile, breakpoints would stay in it.
 * Programs that use shadow stacks (CET) fault on uretprobes.
-* os.wait() and waitpid(-1) in another thread would steal the tracer's events: wait for pids.
+* os.wait() and waitpid(-1) in another thread would steal the tracer's events, and so would a wait for a traced process
+  that is a child of this one: wait for other pids, and by `wait()` of what `spawn()` and `follow()` give.
 * A probe attached while the command runs, or a sample, interrupts a thread; a few calls (epoll_wait(2) and others that
   signal(7) says are never restarted) then fail with EINTR, as they do after SIGSTOP and SIGCONT.
 """
@@ -84,26 +87,34 @@ class TracedCommand:
             if self._thread is None:
                 if self._closed:
                     raise ClosedError(f"the command {self.argv[0]!r} was ended")
-                path = _executable(self.argv[0])
-                self._thread = threading.Thread(target=self._trace, args=(path,), name="stingless-tracer", daemon=True)
+                begin = self._prepare()
+                self._thread = threading.Thread(target=self._trace, args=(begin,), name="stingless-tracer", daemon=True)
                 self._thread.start()
         self._started.wait()
-        if self._error == errno.EPERM:
-            why = (
-                "this process is traced itself, and a task has one tracer; run it outside of strace, a debugger or"
-                " another `stingless run --kernel embedded`"
-                if _is_traced()
-                else "ptrace(2) or seccomp(2) is refused here; in a container, run it with a seccomp profile that"
-                " allows them"
-            )
-            raise PrivilegeError(f"the command {self.argv[0]!r} cannot be traced: {why}", errno.EPERM)
         if self._error:
-            raise OSError(self._error, os.strerror(self._error), self.argv[0])
+            raise self._refused(self._error)
 
-    def _trace(self, path: bytes) -> None:
+    def _prepare(self) -> Callable[[], int]:
+        """What the tracing thread begins with; it gives the pid."""
+        path = _executable(self.argv[0])
+        return lambda: self._native.start(path, [os.fsencode(each) for each in self.argv], os.environb)
+
+    def _refused(self, error: int) -> OSError:
+        if error != errno.EPERM:
+            return OSError(error, os.strerror(error), self.argv[0])
+        why = (
+            "this process is traced itself, and a task has one tracer; run it outside of strace, a debugger or"
+            " another `stingless run --kernel embedded`"
+            if _tracer_of("self")
+            else "ptrace(2) or seccomp(2) is refused here; in a container, run it with a seccomp profile that"
+            " allows them"
+        )
+        return PrivilegeError(f"the command {self.argv[0]!r} cannot be traced: {why}", errno.EPERM)
+
+    def _trace(self, begin: Callable[[], int]) -> None:
         """The thread that ptrace(2) belongs to."""
         try:
-            self.pid = self._native.start(path, [os.fsencode(each) for each in self.argv], os.environb)
+            self.pid = begin()
             while (report := self._native.run()) is not Report.DONE:
                 if report is Report.EXEC_FAILED:
                     self._error = self._native.error or errno.ECHILD
@@ -136,6 +147,35 @@ class TracedCommand:
                 self._thread.join()
 
 
+class FollowedProcess(TracedCommand):
+    """A process that was there already.  `release()` attaches to it, `close()` leaves it as it was found."""
+
+    def __init__(self, native: NativeTracer, pid: int, unread: Callable[[], None]) -> None:
+        super().__init__(native, (f"process {pid}",), unread)
+        self._asked = pid
+
+    def _prepare(self) -> Callable[[], int]:
+        def follow() -> int:
+            self._native.follow(self._asked)
+            return self._asked
+
+        return follow
+
+    def _refused(self, error: int) -> OSError:
+        if error == errno.ESRCH:
+            return ProcessLookupError(error, f"there is no process {self._asked}")
+        if error != errno.EPERM:
+            return OSError(error, os.strerror(error), self.argv[0])
+        tracer = _tracer_of(str(self._asked))
+        why = (
+            f"process {tracer} traces it, and a task has one tracer"
+            if tracer
+            else "it is another user's, it gained privileges, or kernel.yama.ptrace_scope allows one's own children"
+            " only; start the command with `stingless run SCRIPT -- COMMAND` instead"
+        )
+        return PrivilegeError(f"process {self._asked} cannot be traced: {why}", errno.EPERM)
+
+
 class Tracer:
     """The event source of one `EmbeddedKernel`."""
 
@@ -148,12 +188,24 @@ class Tracer:
 
     def spawn(self, argv: Sequence[str]) -> TracedCommand:
         """The one command of this kernel, held until its `release()`."""
+        return self._take(TracedCommand(self._native, argv, self._look))
+
+    def follow(self, pid: int) -> FollowedProcess:
+        """A process of the same user, with all its threads and what it starts from then on: attached to by `release()`,
+        so that programs attached before see all that follows."""
+        followed = FollowedProcess(self._native, pid, self._look)
+        self._take(followed)
+        return followed
+
+    def _take(self, command: TracedCommand) -> TracedCommand:
         self._open()
         if self._command is not None:
-            raise NotSupportedError("a second command on one embedded kernel", advice="make another kernel object")
-        self._command = TracedCommand(self._native, argv, self._look)
-        atexit.register(self._command.close)
-        return self._command
+            raise NotSupportedError(
+                "a second command or process on one embedded kernel", advice="make another kernel object"
+            )
+        self._command = command
+        atexit.register(command.close)
+        return command
 
     def attach(self, program: EmbeddedProgram, event: Event) -> TracerLink:
         """Raises `AttachError`.  When the command runs, the program sees it from the return of this call on."""
@@ -175,6 +227,8 @@ class Tracer:
             cookie=getattr(event, "cookie", 0),
         )
         notes = [target.note] if target.note else []
+        if self._command is None and target.pid > 0:
+            self.follow(target.pid).release()
         if self._command is None:
             notes.append(f"{event} waits for a command to trace: `stingless run SCRIPT -- COMMAND`")
         return TracerLink(self, program, event, number, "; ".join(notes))
@@ -196,7 +250,7 @@ class Tracer:
         return self._native.counts
 
     def close(self) -> None:
-        """End the command and all its descendants."""
+        """End the command and all its descendants; leave a process that was there before."""
         if self._command is not None:
             self._command.close()
             atexit.unregister(self._command.close)
@@ -210,11 +264,17 @@ class Tracer:
             raise ClosedError("the tracer is closed")
 
 
-def _is_traced() -> bool:
+def _tracer_of(pid: str) -> int:
+    """The pid of the process that traces it; 0: none, or it cannot be told."""
     try:
-        return "\nTracerPid:\t0\n" not in Path("/proc/self/status").read_text()
+        thread = _number(pid, "TracerPid")
+        return _number(str(thread), "Tgid") if thread else 0
     except OSError:
-        return False
+        return 0
+
+
+def _number(pid: str, line: str) -> int:
+    return int(Path(f"/proc/{pid}/status").read_text().partition(f"\n{line}:\t")[2].partition("\n")[0] or 0)
 
 
 def _executable(name: str) -> bytes:
