@@ -137,3 +137,22 @@ HELPER(st_perf_event_read);
 HELPER(st_perf_event_read_value);
 HELPER(st_read_branch_records);
 HELPER(st_get_branch_snapshot);
+
+/* storage.c */
+HELPER(st_task_storage_get);
+HELPER(st_task_storage_delete);
+HELPER(st_cgrp_storage_get);
+HELPER(st_cgrp_storage_delete);
+HELPER(st_inode_storage_get);
+HELPER(st_inode_storage_delete);
+HELPER(st_get_local_storage);
+HELPER(st_user_ringbuf_drain);
+
+/* socket.c */
+HELPER(st_sk_lookup);
+HELPER(st_sk_convert);
+HELPER(st_sk_release);
+HELPER(st_sk_assign);
+HELPER(st_sk_cgroup_id);
+HELPER(st_sk_storage_get);
+HELPER(st_sk_storage_delete);

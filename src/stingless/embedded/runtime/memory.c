@@ -104,7 +104,7 @@ HELPER_DEFINE(st_copy_from_user_task)
 	u32 size = (u32)b;
 	if (e)
 		return (u64)-EINVAL;
-	s32 pid = st_objects_task(env->objects, d);
+	s32 pid = (s32)st_objects_number(env->objects, d, ST_OBJECT_task_struct);
 	struct iovec local = {(void *)a, size}, remote = {(void *)c, size};
 	if (!size || (pid && process_vm_readv(pid, &local, 1, &remote, 1, 0) == size))
 		return 0;

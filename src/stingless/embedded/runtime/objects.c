@@ -226,15 +226,22 @@ u32 st_objects_take_unread(struct st_objects *objects, struct st_object_unread *
 	return count;
 }
 
-s32 st_objects_task(struct st_objects *objects, u64 address)
+u64 st_objects_number(struct st_objects *objects, u64 address, u32 kind)
 {
-	s32 tid = 0;
+	u64 number = 0;
+	char text[ST_OBJECT_TEXT];
 	if (!objects || address < BASE)
 		return 0;
 	st_acquire(&objects->lock);
-	u64 number = ((address - BASE) >> SLOT_BITS) - objects->first;
-	if (number < objects->count && objects->objects[number].kind == ST_OBJECT_task_struct && !objects->objects[number].gone)
-		tid = (s32)objects->objects[number].id;
+	u64 at = ((address - BASE) >> SLOT_BITS) - objects->first;
+	if (at < objects->count && objects->objects[at].kind == kind && !objects->objects[at].gone) {
+		const struct st_object *object = &objects->objects[at];
+		u32 source = kind == ST_OBJECT_cgroup ? ST_FROM_CGROUP_ID : ST_FROM_INODE_NUMBER;
+		if (kind == ST_OBJECT_task_struct)
+			number = object->id;
+		else
+			st_object_value(objects, object, source, 0, &number, text);
+	}
 	st_release(&objects->lock);
-	return tid;
+	return number;
 }

@@ -65,5 +65,7 @@ u64 st_objects_current(struct st_objects *objects, const struct st_task *task);
 u64 st_objects_read(struct st_objects *objects, void *to, u64 address, u64 size, bool string);
 /* The task is gone: another may get its number. */
 void st_objects_forget(struct st_objects *objects, s32 tid);
-/* The number of the task whose struct is at `address`; 0: there is none. */
-s32 st_objects_task(struct st_objects *objects, u64 address);
+/* The number of the object of that kind at `address`: of a task its id, of a cgroup or an inode its own; 0: there is none. */
+u64 st_objects_number(struct st_objects *objects, u64 address, u32 kind);
+/* Where there is no layout, the address of a task is this and its number << 14. */
+#define ST_PLAIN_TASK 0xffff888000000000ull

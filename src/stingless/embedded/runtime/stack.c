@@ -8,9 +8,6 @@ enum {
 	DEEPEST = 127, /* kernel.perf_event_max_stack */
 };
 
-/* map_stack.c: the number of these frames, or -errno. */
-__attribute__((weak)) s64 st_stack_add(struct st_map *map, const u64 *frames, u32 count, u64 flags);
-
 /* struct bpf_stack_build_id; with the status BPF_STACK_BUILD_ID_IP it holds the address alone, as it may on Linux */
 struct located {
 	s32 status;
@@ -54,7 +51,7 @@ HELPER_DEFINE(st_get_stackid)
 	if (c & ~(u64)(SKIP | USER | FAST_COMPARE | REUSE_ID))
 		return (u64)-EINVAL;
 	s32 count = c & USER ? user_frames(env, frames, deepest < DEEPEST ? deepest : DEEPEST) : -EFAULT;
-	if (count <= (s32)skip || !st_stack_add)
+	if (count <= (s32)skip)
 		return (u64)-EFAULT;
 	return (u64)st_stack_add(map, frames + skip, (u32)count - skip, c);
 }

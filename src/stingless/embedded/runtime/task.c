@@ -70,7 +70,7 @@ HELPER_DEFINE(st_get_current_task)
 		st_task_comm(env, own.comm);
 		return st_objects_current(env->objects, &own);
 	}
-	return 0xffff888000000000ull + ((u64)(u32)st_task_pid(env) << 14);
+	return ST_PLAIN_TASK + ((u64)(u32)st_task_pid(env) << 14);
 }
 
 HELPER_DEFINE(st_get_smp_processor_id) { return env->cpu; }

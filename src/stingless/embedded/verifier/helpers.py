@@ -114,6 +114,8 @@ _NO_TCP = "there is no TCP implementation here"
 _NO_SECURITY = "there is no integrity subsystem or program loader here"
 _NO_SEQ_FILES = "there are no iterators over kernel objects that write files here"
 _NO_KERNEL_CODE = "no code of a kernel runs here"
+_NO_KERNEL_MEMORY = "there is no memory of a kernel here"
+_NO_BPF = "there are no bpf(2) descriptors of a kernel here"
 _NO_NETFILTER = "there are no transforms (xfrm) here"
 _NO_KERNEL_OBJECTS = "objects here are not of a kernel's types"
 _NO_KERNEL_BUFFERS = "there are no packet buffers of a kernel here"
@@ -166,8 +168,8 @@ SIGNATURES: dict[int, Signature] = {
     _H.timer_cancel: _s(NUMBER, TIMER, gpl=True),
     _H.loop: _s(NUMBER, ANY, FUNCTION, CALLBACK_CTX, ANY),
     _H.kptr_xchg: _s(AN_OBJECT, KPTR, OBJECT),
-    _H.per_cpu_ptr: _s(PERCPU_MEMORY_OR_NULL, PERCPU, ANY),
-    _H.this_cpu_ptr: _s(PERCPU_MEMORY, PERCPU),
+    _H.per_cpu_ptr: _s(PERCPU_MEMORY_OR_NULL, PERCPU, ANY, only=_NO_KERNEL_MEMORY),
+    _H.this_cpu_ptr: _s(PERCPU_MEMORY, PERCPU, only=_NO_KERNEL_MEMORY),
     # Events.
     _H.trace_printk: _s(NUMBER, IN, SIZE, gpl=True),
     _H.trace_vprintk: _s(NUMBER, IN, SIZE, IN_OR_NULL, SIZE_OR_ZERO, gpl=True),
@@ -183,7 +185,9 @@ SIGNATURES: dict[int, Signature] = {
     ),
     _H.perf_event_read: _s(NUMBER, MAP, ANY, gpl=True),
     _H.perf_event_read_value: _s(NUMBER, MAP, ANY, OUT, SIZE, gpl=True),
-    _H.perf_prog_read_value: _s(NUMBER, CTX, OUT, SIZE, gpl=True, types=frozenset({_T.PERF_EVENT})),
+    _H.perf_prog_read_value: _s(
+        NUMBER, CTX, OUT, SIZE, gpl=True, types=frozenset({_T.PERF_EVENT}), only="there are no counters of a processor here"
+    ),
     _H.read_branch_records: _s(NUMBER, CTX, OUT_OR_NULL, SIZE_OR_ZERO, ANY, gpl=True, types=frozenset({_T.PERF_EVENT})),
     _H.get_branch_snapshot: _s(NUMBER, OUT, SIZE_OR_ZERO, ANY, gpl=True),
     _H.ringbuf_output: _s(NUMBER, MAP, IN, SIZE_OR_ZERO, ANY),
@@ -234,7 +238,7 @@ SIGNATURES: dict[int, Signature] = {
     _H.probe_write_user: _s(NUMBER, ANY, IN, SIZE, gpl=True, types=_TRACED_AND_SYSCALL),
     _H.copy_from_user: _s(NUMBER, *_PROBE, sleeps=True),
     _H.copy_from_user_task: _s(NUMBER, *_PROBE, TASK, ANY, gpl=True, sleeps=True),
-    _H.find_vma: _s(NUMBER, TASK, ANY, FUNCTION, CALLBACK_CTX, ANY),
+    _H.find_vma: _s(NUMBER, TASK, ANY, FUNCTION, CALLBACK_CTX, ANY, only=_NO_KERNEL_MEMORY),
     # Calls and stacks.
     _H.get_stackid: _s(NUMBER, CTX, MAP, ANY, gpl=True, types=_TRACED_AND_SYSCALL),
     _H.get_stack: _s(LENGTH, CTX, OUT, SIZE_OR_ZERO, ANY, gpl=True, types=_TRACED_AND_SYSCALL),
@@ -259,12 +263,12 @@ SIGNATURES: dict[int, Signature] = {
     _H.seq_write: _s(NUMBER, SEQ, IN, SIZE_OR_ZERO, gpl=True, types=_ITERATOR, only=_NO_SEQ_FILES),
     _H.seq_printf_btf: _s(NUMBER, SEQ, IN, SIZE, ANY, gpl=True, types=_ITERATOR, only=_NO_SEQ_FILES),
     # Of programs of type SYSCALL.
-    _H.sys_bpf: _s(NUMBER, ANY, IN, SIZE, types=_SYSCALL),
-    _H.btf_find_by_name_kind: _s(NUMBER, IN, SIZE, ANY, ANY, types=_SYSCALL),
-    _H.sys_close: _s(NUMBER, ANY, types=_SYSCALL),
+    _H.sys_bpf: _s(NUMBER, ANY, IN, SIZE, types=_SYSCALL, only=_NO_BPF),
+    _H.btf_find_by_name_kind: _s(NUMBER, IN, SIZE, ANY, ANY, types=_SYSCALL, only=_NO_BPF),
+    _H.sys_close: _s(NUMBER, ANY, types=_SYSCALL, only=_NO_BPF),
     _H.kallsyms_lookup_name: _s(NUMBER, IN, SIZE, ANY, OUT_LONG, types=_SYSCALL, only=_NO_KERNEL_CODE),
     # Kernel objects.
-    _H.d_path: _s(NUMBER, PATH, OUT, SIZE_OR_ZERO, types=_BY_BTF),
+    _H.d_path: _s(NUMBER, PATH, OUT, SIZE_OR_ZERO, types=_BY_BTF, only="the files here are not of a kernel"),
     _H.sock_from_file: _s(KERNEL_SOCK, FILE, types=_BY_BTF, only="the files here are not of a kernel"),
     _H.bprm_opts_set: _s(NUMBER, BPRM, ANY, types=_LSM, only=_NO_SECURITY),
     _H.ima_inode_hash: _s(NUMBER, INODE, OUT, SIZE, types=_LSM, sleeps=True, only=_NO_SECURITY),
