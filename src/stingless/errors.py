@@ -11,6 +11,7 @@ StinglessError
 ├── NotSupportedError(OSError)      this kernel or machine lacks a feature; .feature .since
 ├── UnknownNameError(KeyError)      no map, function or event of that name; .name .near
 ├── MapError(OSError)               a map operation failed; .errno
+├── ProgramFault(RuntimeError)      a checked run was stopped; .reason .insn .address
 └── ClosedError(ValueError)         the object was closed before
 ```
 
@@ -198,6 +199,16 @@ class MapError(_OsError):
     """A map operation failed.  `done`: how many entries of a bulk operation went before."""
 
     done = 0
+
+
+class ProgramFault(StinglessError, RuntimeError):
+    """The embedded kernel stopped a run that it checks: `reason` says what instruction `insn` did, `address` is what it
+    accessed (None: it did something else)."""
+
+    def __init__(self, reason: str, insn: int, address: int | None = None) -> None:
+        self.reason, self.insn, self.address = reason, insn, address
+        at = "" if address is None else f", at {address:#x}"
+        super().__init__(f"instruction {insn}: {reason}{at}")
 
 
 class ClosedError(StinglessError, ValueError):

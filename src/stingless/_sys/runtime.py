@@ -17,14 +17,24 @@ from typing import TYPE_CHECKING, Any
 from stingless._sys.ringbuf import RingMemory
 from stingless._sys.runtime_packet import PacketResult, PacketRun, run_packet
 from stingless.cpus import possible_cpus
-from stingless.errors import NotSupportedError
+from stingless.errors import NotSupportedError, ProgramFault
 
 if TYPE_CHECKING:
+    from stingless._sys.runtime_careful import Careful
     from stingless._sys.runtime_maps import Map
     from stingless._sys.runtime_objects import Objects
 
 _MAX_HELPERS = 256
-FAULTS = ("", "an unknown opcode", "an unknown helper", "the instruction budget", "more than 8 call frames")
+_FAULT_ACCESS = 5
+FAULTS = (
+    "",
+    "an unknown opcode",
+    "an unknown helper",
+    "the instruction budget",
+    "more than 8 call frames",
+    "a read of memory that is not the program's",
+    "a write to memory that is not the program's",
+)
 
 
 class Task(Structure):
@@ -75,6 +85,10 @@ class _Env(Structure):
         ("network", c_void_p),
         ("data_hard_start", c_void_p),
         ("objects", c_void_p),
+        ("careful", c_void_p),
+        ("steps", c_uint64),
+        ("fault_address", c_uint64),
+        ("fault_insn", c_uint32),
         ("machine_frames", c_void_p),
         # helpers
         ("prog", c_void_p),
@@ -246,6 +260,7 @@ class Program:
         self._library = library()
         self.code = code
         self._code = ctypes.create_string_buffer(code, len(code))
+        self._careful: Careful | None = None
         self._kept: list[object] = [trace, maps, objects]
         self.map_addresses = [each.address for each in maps]
         self._env = _Env(trace=trace.address, objects=objects.address if objects else None)
@@ -262,6 +277,47 @@ class Program:
         """Of the `struct st_prog`; valid while this object lives."""
         return ctypes.addressof(self._prog)
 
+    def twin(self) -> Program:
+        """The same program once more, to be watched by itself.  It lives as long as this one."""
+        code, env = self.code, self._env
+        made = Program.__new__(Program)
+        made.__dict__.update(self.__dict__)
+        made._code = ctypes.create_string_buffer(code, len(code))
+        made._kept = []
+        made._env = _Env.from_buffer_copy(env)
+        made._prog = _Prog(ctypes.addressof(made._code), len(code) // 8, self._prog.type, ctypes.pointer(made._env))
+        self.keep(made)
+        return made
+
+    @property
+    def watched(self) -> bool:
+        return self._careful is not None
+
+    def unwatch(self) -> None:
+        self._careful, self._env.careful = None, None
+
+    def watch(self, careful: Careful, address: int) -> None:
+        """Have all runs watched; `address` is that of the `struct st_careful`."""
+        self._careful = careful
+        self._env.careful = address
+
+    def _check(self, fault: int) -> None:
+        if not fault:
+            return
+        if self._careful is None:
+            raise RuntimeError(
+                f"the interpreter stopped a verified program: {FAULTS[fault]}; this is a bug of stingless"
+            )
+        _, insn, address = self._careful.fault
+        raise ProgramFault(FAULTS[fault], insn, address if fault >= _FAULT_ACCESS else None)
+
+    def run_at(self, address: int) -> int:
+        """R0 of a run on the context at `address`."""
+        run = _ContextRun(self.address, address, 0, None, 1)
+        self._library.st_run_context(byref(run))
+        self._check(run.fault)
+        return int(run.retval)
+
     def run_context(
         self, ctx: bytes, repeat: int = 1, task: Task | None = None, cookie: int = 0
     ) -> tuple[int, bytes, int]:
@@ -272,16 +328,11 @@ class Program:
             run.task = ctypes.pointer(task)
         run.cookie = cookie
         self._library.st_run_context(byref(run))
-        _check_fault(run.fault)
+        self._check(run.fault)
         return run.retval, buffer.raw[: len(ctx)], run.duration
 
     def run_packet(self, frame: bytes, **how: Any) -> PacketResult:
         """See `stingless._sys.runtime_packet.run_packet`."""
         result = run_packet(self._library, self.address, frame, **how)
-        _check_fault(result.fault)
+        self._check(result.fault)
         return result
-
-
-def _check_fault(fault: int) -> None:
-    if fault:
-        raise RuntimeError(f"the interpreter stopped a verified program: {FAULTS[fault]}; this is a bug of stingless")

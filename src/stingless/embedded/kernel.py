@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stingless.embedded.sources.tracer import Tracer, TracerLink
 
 T = TypeVar("T", bound=Owned)
-Engine = Literal["auto", "interpreter", "jit"]
+Engine = Literal["auto", "interpreter", "jit", "checked"]
 
 _TRACE_HELPERS = (6, 177)  # trace_printk, trace_vprintk
 _TASK_HELPERS = (35, 158)  # get_current_task, get_current_task_btf
@@ -43,8 +43,10 @@ class EmbeddedKernel:
     built.
 
     `engine` is what runs programs: "interpreter"; "jit", machine code from the first run on (`load_program()` takes the
-    time to make it, and raises `NotSupportedError` without llvmlite); or "auto", first the one and then the other for
-    programs that run often.  Default: $STINGLESS_ENGINE, else "auto".
+    time to make it, and raises `NotSupportedError` without llvmlite); "auto", first the one and then the other for
+    programs that run often; or "checked", the interpreter with a check of every access, though the verifier accepted it:
+    `run()` then raises `ProgramFault` instead of touching memory that is not the program's.  Default:
+    $STINGLESS_ENGINE, else "auto".
     """
 
     name = "embedded"

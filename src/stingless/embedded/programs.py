@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import struct
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stingless._gen.uapi import ProgramType
 from stingless._sys import runtime
@@ -20,6 +21,8 @@ from stingless.obj.spec import ProgramSpec
 from stingless.owned import Owned
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from stingless._sys.runtime import Ring, Task
     from stingless.embedded.jit.tiers import Tiers
     from stingless.embedded.objects.known import KnownObjects
@@ -32,6 +35,7 @@ SUPPORTED = PACKET | TRACING | {P.SYSCALL}
 
 # The longest context of a type.
 _CONTEXT_ROOM = {P.RAW_TRACEPOINT: 12 * 8, P.SYSCALL: 1 << 16}
+_CHECKED_BUDGET = 1 << 32  # instructions of a watched run
 _TRACING_ROOM = 8192  # PERF_MAX_TRACE_SIZE
 
 
@@ -68,7 +72,11 @@ class EmbeddedProgram(Owned):
         native = objects.native if objects is not None else None
         self.handle = runtime.Program(bytes(code), spec.type, trace, handles, native)
         self._tiers: Tiers | None = None
-        if engine != "interpreter":
+        if engine == "checked":
+            from stingless._sys.runtime_careful import Careful
+
+            Careful(checked=True, budget=_CHECKED_BUDGET).attach(self.handle)
+        elif engine != "interpreter":
             from stingless.embedded.jit import tiers
 
             self._tiers = tiers.watch(self.handle) if engine == "auto" else tiers.Tiers(self.handle)
@@ -81,7 +89,10 @@ class EmbeddedProgram(Owned):
 
     @property
     def engine(self) -> str:
-        """What runs it now: "interpreter", or "jit-O0" or "jit-O2", machine code made quickly or well."""
+        """What runs it now: "interpreter", "checked" (the interpreter with checks), or "jit-O0" or "jit-O2", machine
+        code made quickly or well."""
+        if self.handle.watched:
+            return "checked"
         level = self._tiers.level if self._tiers is not None else None
         return "interpreter" if level is None else f"jit-O{level}"
 
@@ -90,6 +101,8 @@ class EmbeddedProgram(Owned):
         code, at most `timeout` seconds.  True when that is what runs now; False also for a program that only the
         interpreter can run, or without llvmlite."""
         self._open(f"program {self._spec.name!r}")
+        if self.engine == "checked":
+            return False
         if self._tiers is None:
             from stingless.embedded.jit import tiers
 
@@ -152,6 +165,30 @@ class EmbeddedProgram(Owned):
         if self.objects is not None:
             self.objects.look()
         return RunResult(retval & 0xFFFFFFFF, b"", after if ctx else b"", duration)
+
+    def trace(
+        self,
+        data: bytes | None = None,
+        ctx: bytes | None = None,
+        *,
+        task: Task | None = None,
+        limit: int = 1 << 16,
+    ) -> tuple[RunResult, NDArray[Any]]:
+        """Run once as `run()` does, in the interpreter, and record the first `limit` instructions: an array of
+        `stingless.embedded.trace.STEP`."""
+        from stingless._sys.runtime_careful import Careful
+        from stingless.embedded.trace import steps
+
+        self._open(f"program {self._spec.name!r}")
+        careful = Careful(checked=False, budget=_CHECKED_BUDGET, room=limit)
+        watched = copy.copy(self)
+        watched._home = None
+        watched.handle = self.handle.twin()
+        careful.attach(watched.handle)
+        try:
+            return watched.run(data, ctx, task=task), steps(careful.records)
+        finally:
+            watched.handle.unwatch()
 
     def _not_run(self, why: str) -> LoadError:
         return LoadError(f"program {self._spec.name!r} ({self._spec.type.name}) was not run: {why}", errno.EINVAL)

@@ -83,6 +83,11 @@ struct st_env {
 	u8 *mac, *network;      /* link and network header */
 	u8 *data_hard_start;    /* start of the writable buffer; data_hard_start <= data_meta <= data */
 	struct st_objects *objects; /* objects.h: what bpf_get_current_task() gives; 0: there is no layout of them */
+	/* runs that are watched: careful.h */
+	struct st_careful *careful; /* 0: this is not one */
+	u64 steps;              /* instructions so far */
+	u64 fault_address;
+	u32 fault_insn;         /* of `prog` */
 	u8 *machine_frames;     /* of machine code: its frames lie below, on the thread's own stack; 0: interpreted */
 	/* helpers */
 	const struct st_prog *prog; /* set by st_run() */
@@ -92,7 +97,8 @@ struct st_env {
 	s32 retval;                 /* bpf_get_retval(), bpf_set_retval() */
 };
 
-enum st_fault { ST_FAULT_NONE, ST_FAULT_OPCODE, ST_FAULT_HELPER, ST_FAULT_BUDGET, ST_FAULT_DEPTH };
+enum st_fault { ST_FAULT_NONE, ST_FAULT_OPCODE, ST_FAULT_HELPER, ST_FAULT_BUDGET, ST_FAULT_DEPTH,
+		ST_FAULT_ACCESS, ST_FAULT_WRITE };
 
 #define ST_FRAMES 8
 #define ST_STACK 512
