@@ -44,9 +44,8 @@ class EmbeddedKernel:
 
     `engine` is what runs programs: "interpreter"; "jit", machine code from the first run on (`load_program()` takes the
     time to make it, and raises `NotSupportedError` without llvmlite); "auto", first the one and then the other for
-    programs that run often; or "checked", the interpreter with a check of every access, though the verifier accepted it:
-    `run()` then raises `ProgramFault` instead of touching memory that is not the program's.  Default:
-    $STINGLESS_ENGINE, else "auto".
+    programs that run often; or "checked", the interpreter with a check of every access besides the verifier's: `run()`
+    raises `ProgramFault` instead of touching memory that is not the program's.  Default: $STINGLESS_ENGINE, or "auto".
     """
 
     name = "embedded"

@@ -97,7 +97,8 @@ def _inline_loop(text: FunctionText, i: int) -> bool:
     text.do("store i64 0, ptr %out")
     many = text.value(f"icmp ugt i32 {count}, {_MAX_LOOPS}")
     flagged = text.value(f"icmp ne i64 {flags}, 0")
-    error = text.value(f"select i1 {flagged}, i64 {-_EINVAL}, i64 {-_E2BIG}")
+    # 32 bits, for that is what Linux's inlined loop returns
+    error = text.value(f"select i1 {flagged}, i64 {-_EINVAL}, i64 {-_E2BIG & 0xFFFFFFFF}")
     refused = text.value(f"or i1 {many}, {flagged}")
     end = text.value(f"zext i32 {count} to i64")
     text.do(f"br i1 {refused}, label %{out}, label %{head}")

@@ -1,6 +1,7 @@
 #include "careful.h"
 #include "helpers.h"
 #include "interp_operations.h"
+#include "objects.h"
 
 #pragma clang diagnostic ignored "-Winitializer-overrides"
 
@@ -25,9 +26,11 @@ static bool has(struct st_env *env, u64 address, u64 size, bool writes)
 	if (env->data && (within(address, size, env->data_meta, (u64)(env->data_end - env->data_meta)) ||
 			  within(address, size, env->ctx, sizeof(struct st_packet))))
 		return true;
+	if (env->careful->helpers) /* a raw program: it has no more */
+		return false;
 	if (st_maps_read(&scratch, address, size, false) == size)
 		return true;
-	return !writes && st_copy_kernel(env, &scratch, address, size, false) == size;
+	return !writes && st_objects_read(env->objects, &scratch, address, size, false) == size;
 }
 
 static bool may_access(struct st_env *env, u64 address, u64 size, bool writes)
@@ -49,7 +52,7 @@ static bool is_function(const struct st_env *env, u64 address)
 static st_helper helper_of(const struct st_careful *careful, u32 number)
 {
 	if (!careful->helpers)
-		return st_helpers[number];
+		return number < ST_HELPERS ? st_helpers[number] : 0;
 	return number < careful->helper_count ? careful->helpers[number] : 0;
 }
 

@@ -239,7 +239,7 @@ call:
 	}
 	{
 		u32 id = (u32)insn->imm;
-		st_helper helper = likely(id < ST_HELPERS && !insn->src) ? HELPER_OF(id) : 0;
+		st_helper helper = likely(!insn->src) ? HELPER_OF(id) : 0;
 		if (unlikely(!helper)) {
 			env->fault = ST_FAULT_HELPER;
 			goto stop;
