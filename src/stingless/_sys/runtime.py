@@ -259,6 +259,7 @@ class Program:
     def __init__(self, code: bytes, type: int, trace: Ring, maps: list[Map], objects: Objects | None = None) -> None:
         self._library = library()
         self.code = code
+        self.zero_stack = False  # machine code must begin with a stack of zeros
         self._code = ctypes.create_string_buffer(code, len(code))
         self._careful: Careful | None = None
         self._kept: list[object] = [trace, maps, objects]

@@ -141,9 +141,11 @@ class EmbeddedKernel:
             mine[ref.map] = found
 
         from stingless.embedded.helpers import SUPPORTED_HELPERS
+        from stingless.embedded.target import EmbeddedTarget
         from stingless.embedded.verifier import verify
 
-        result = verify(spec, {name: map.spec for name, map in mine.items()}, SUPPORTED_HELPERS)
+        specs = {name: map.spec for name, map in mine.items()}
+        result = verify(spec, specs, SUPPORTED_HELPERS, lambda: self._btf or EmbeddedTarget().btf)
         if not self._traced and _calls(spec.code, _TRACE_HELPERS):
             self._traced = True
             self._backlog = readers.trace_ring(self.trace)

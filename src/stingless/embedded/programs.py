@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stingless._gen.uapi import ProgramType
 from stingless._sys import runtime
+from stingless.asm import opcodes as op
 from stingless.embedded import ctx_access, testrun
 from stingless.embedded.maps import EmbeddedMap
 from stingless.embedded.verifier.helpers import GPL_COMPATIBLE
@@ -37,6 +38,10 @@ SUPPORTED = PACKET | TRACING | {P.SYSCALL}
 _CONTEXT_ROOM = {P.RAW_TRACEPOINT: 12 * 8, P.SYSCALL: 1 << 16}
 _CHECKED_BUDGET = 1 << 32  # instructions of a watched run
 _TRACING_ROOM = 8192  # PERF_MAX_TRACE_SIZE
+
+# The mode of a load, and what it becomes where the load may fault: see interp.c.
+_MODE = 0xE0
+_CHECKED = {op.MEM: 0x20, op.MEMSX: 0x40}
 
 
 class EmbeddedProgram(Owned):
@@ -66,11 +71,14 @@ class EmbeddedProgram(Owned):
             code[at + 1] &= 0x0F
             struct.pack_into("<I", code, at + 4, address & 0xFFFFFFFF)
             struct.pack_into("<I", code, at + 12, address >> 32)
+        for insn in verified.checked_loads:
+            code[insn * 8] = code[insn * 8] & ~_MODE | _CHECKED[code[insn * 8] & _MODE]
         ctx_access.rewrite(code, spec.type, verified.packet_pointer_loads)
         handles = [maps[name].handle for name in sorted({ref.map for ref in spec.map_refs})]
         self.objects = objects
         native = objects.native if objects is not None else None
         self.handle = runtime.Program(bytes(code), spec.type, trace, handles, native)
+        self.handle.zero_stack = verified.reads_unwritten_stack
         self._tiers: Tiers | None = None
         if engine == "checked":
             from stingless._sys.runtime_careful import Careful

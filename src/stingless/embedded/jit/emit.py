@@ -25,6 +25,7 @@ class Surroundings:
     functions: Mapping[str, int]
     cpu_offset: int
     lookups: Mapping[int, tuple[str, bytes]]
+    zero_stack: bool = False  # the program may read stack that it has not written
 
 
 class CannotTranslate(Exception):
@@ -100,6 +101,8 @@ class FunctionText:
         self.lines.append(f"define {linkage}i64 @{name}(ptr %env, {parameters}) #0 {{")
         self.begin("entry")
         self.do("%stack = alloca [512 x i8], align 16")
+        if self.around.zero_stack:
+            self.do("store [512 x i8] zeroinitializer, ptr %stack, align 16")
         self.do("%out = alloca i64")
         self.do("%rounds = alloca i32")
         self.do("store i32 0, ptr %rounds")

@@ -90,7 +90,8 @@ def _surroundings(program: runtime.Program, level: int) -> Surroundings:
             name = _LOOKUPS.get(MapType(runtime_machine.map_type(address)))
             if name is not None:
                 lookups[address] = name, runtime_machine.descriptor(address)
-    return Surroundings(runtime_machine.helper, runtime_machine.functions(), runtime_machine.CPU_OFFSET, lookups)
+    functions, cpu = runtime_machine.functions(), runtime_machine.CPU_OFFSET
+    return Surroundings(runtime_machine.helper, functions, cpu, lookups, program.zero_stack)
 
 
 class _Worker:

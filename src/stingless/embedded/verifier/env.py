@@ -5,10 +5,14 @@ from __future__ import annotations
 from stingless.asm.instruction import Instruction
 from stingless.embedded.verifier.checkpoint import Checkpoint
 from stingless.embedded.verifier.context_rule import Rule
+from stingless.embedded.verifier.fields import Fields
 from stingless.embedded.verifier.rejection import Rejected, malformed
 from stingless.embedded.verifier.state import NOT_INIT, Reg, State, initial
 from stingless.embedded.verifier.structure import Structure
+from stingless.embedded.verifier.types import Types
 from stingless.obj.spec import ProgramSpec
+
+SLEEPABLE = 1 << 4  # BPF_F_SLEEPABLE
 
 
 class Env:
@@ -16,26 +20,36 @@ class Env:
 
     __slots__ = (
         "_last_id",
+        "called_back",
+        "called_later",
         "depths",
+        "embedded",
+        "fields",
         "helpers",
         "insns",
+        "kfunc_calls",
         "live",
         "max_ctx_offset",
         "pc",
         "point",
+        "privileged",
         "program",
         "regs",
         "roles",
         "rule",
         "spec",
         "state",
+        "turns",
+        "types",
+        "uninitialised",
         "work",
         "written",
     )
 
     def __init__(
-        self, spec: ProgramSpec, program: Structure, rule: Rule, helpers: frozenset[int], live: list[int]
-    ) -> None:
+        self, spec: ProgramSpec, program: Structure, rule: Rule | None, helpers: frozenset[int], live: list[int],
+        types: Types, embedded: bool = True, privileged: bool = True,
+    ) -> None:  # fmt: skip
         self.spec = spec
         self.program = program
         self.insns: list[Instruction] = program.insns
@@ -46,9 +60,18 @@ class Env:
         self.roles: dict[int, str] = {}  # instruction -> "memory" or a context field's role
         self.depths = [0] * len(program.subprogs)  # bytes of stack, by sub-program
         self.max_ctx_offset = 0
+        self.types = types
+        self.embedded = embedded  # by what the embedded kernel has, not by what Linux has
+        self.privileged = privileged  # pointers may leak, the stack may be read before it is written
+        self.fields = Fields(program.maps)
+        self.called_back: dict[int, set[int]] = {}  # by sub-program: those that helpers call on its behalf
+        self.called_later: set[int] = set()  # sub-programs that timers call
+        self.kfunc_calls: dict[int, str] = {}
+        self.uninitialised = False  # some path reads stack that nobody wrote
         self._last_id = 0
+        self.turns: dict[int, list[Checkpoint]] = {pc: [] for pc in program.turns}  # those not closed
         # The current path: its state, the checkpoint it passed last, and the slots written since then.
-        self.state: State = initial()
+        self.state: State = initial(bool(spec.flags & SLEEPABLE))
         self.regs: list[Reg] = self.state.frames[-1].regs
         self.point = Checkpoint(None, frozenset())
         self.written: set[tuple[int, int]] = set()

@@ -51,6 +51,29 @@ XDP_BUFF = "xdp_buff"  # a pointer to struct xdp_buff
 TCP_SOCK = "tcp_sock"  # a pointer to struct tcp_sock
 PERCPU = "percpu"  # a per-CPU variable of the kernel, or an object of each CPU
 
+# What only kfuncs take.  A kind may have a parameter after a colon.
+SCALAR = "scalar"  # a number
+CONST = "const"  # a known number
+IGNORED = "ignored"  # anything, initialised or not
+BTF = "btf"  # :STRUCT  a trusted (or RCU protected) pointer to a struct of the kernel
+BTF_OR_NULL = "btf?"  # :STRUCT
+RELEASED = "release"  # :STRUCT  a reference that is given back
+IN_FIXED = "in fixed"  # :N  N bytes that are read
+OUT_FIXED = "out fixed"  # :N  N bytes that are written
+NEW_DYNPTR_OF = "new dynptr of"  # :TYPE  "local", "skb", "xdp", "clone", ...
+DYNPTR_WRITE = "dynptr write"  # a dynptr that is not read-only
+ITER = "iter"  # :NAME  a running iterator
+NEW_ITER, END_ITER = "new iter", "end iter"  # :NAME
+NEW_IRQ, END_IRQ = "new irq", "end irq"  # saved interrupt flags on the stack
+RES_LOCK = "res lock"
+WORKQUEUE = "wq"
+LIST_HEAD, LIST_NODE = "list head", "list node"
+RB_ROOT, RB_NODE = "rb root", "rb node"
+LOCAL_TYPE = "local type"  # a constant: the BTF id of one of the program's own types
+ALLOCATED = "allocated"  # an object of bpf_obj_new()
+ALLOCATED_RELEASED = "allocated released"  # the same, given back
+BUFFER_OR_NULL = "buffer or null"  # memory of a dynptr's slice to copy to, or NULL; the next argument is its size
+
 # What is returned.
 NUMBER = "number"
 LENGTH = "length"  # a negative errno, or at most the size argument
@@ -69,6 +92,15 @@ AN_OBJECT = "an object"  # or NULL; owned by the program
 PT_REGS = "pt_regs"
 PERCPU_MEMORY = "percpu memory"
 PERCPU_MEMORY_OR_NULL = "percpu memory or null"
+# What only kfuncs return.
+BTF_RESULT = "btf"  # :STRUCT  trusted
+BTF_OR_NULL_RESULT = "btf?"  # :STRUCT
+ELEMENT = "element"  # :N or :STRUCT  N bytes, or a trusted pointer, that an iterator's step gives; NULL at its end
+SLICE = "slice"  # of the dynptr in the first argument, or the buffer given with it, or NULL
+NEW_OBJECT = "new object"  # or NULL; its type is in the first argument
+SAME_OBJECT = "same object"  # what the first argument is, or NULL, with a reference of its own
+LIST_ITEM, RB_ITEM, RB_ITEM_SEEN = "list item", "rb item", "rb item seen"  # or NULL
+CAST = "cast"  # :"" the struct of the kernel that the context stands for; :"arg" as the second argument says
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,19 @@ class Mark:
 
 Marks = tuple[Mark, ...]
 
+_changes = 0
+
+
+def note_change() -> None:
+    """Something turned out to matter."""
+    global _changes
+    _changes += 1
+
+
+def changes() -> int:
+    """How often something turned out to matter: two equal numbers say that nothing did between."""
+    return _changes
+
 
 def rest_on(marks: Marks) -> None:
     """A decision rests on a number that carries `marks`."""
@@ -27,6 +40,7 @@ def rest_on(marks: Marks) -> None:
         mark = todo.pop()
         if not mark.precise:
             mark.precise = True
+            note_change()
             todo += mark.sources
 
 

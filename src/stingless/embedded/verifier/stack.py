@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stingless.asm.opcodes import MAX_STACK
+from stingless.embedded.verifier import objects
 from stingless.embedded.verifier.arithmetic import MAX_VARIABLE_OFFSET
 from stingless.embedded.verifier.env import Env
 from stingless.embedded.verifier.precision import rest_on
@@ -11,6 +12,7 @@ from stingless.embedded.verifier.scalar import truncate, unsigned_bits
 from stingless.embedded.verifier.state import (
     INVALID,
     MISC,
+    OBJECTS,
     SCALAR,
     STACK,
     ZERO_BYTE,
@@ -43,6 +45,7 @@ def load(env: Env, reg: Reg, number: int, off: int, size: int) -> Reg:
     slot = stack.get(base, INVALID * 8)
     env.slot_read(reg.frame, base)
     if isinstance(slot, Reg):
+        objects.check_no_object(slot, low, size)
         if size == 8:
             return slot
         if slot.kind is not SCALAR:
@@ -54,7 +57,9 @@ def load(env: Env, reg: Reg, number: int, off: int, size: int) -> Reg:
         return Reg(SCALAR, unsigned_bits(size * 8))
     content = slot[low - base : low - base + size]
     if INVALID in content:
-        raise Rejected(f"invalid read from stack off {low}+{content.index(INVALID)} size {size}")
+        if not env.privileged:
+            raise Rejected(f"invalid read from stack off {low}+{content.index(INVALID)} size {size}")
+        env.uninitialised = True
     return ZERO_REG if content == ZERO_BYTE * size else Reg(SCALAR, unsigned_bits(size * 8))
 
 
@@ -69,6 +74,7 @@ def store(env: Env, reg: Reg, number: int, off: int, size: int, value: Reg, sour
         return
     stack = env.state.frames[reg.frame].stack
     base = low & ~7
+    objects.destroy_overwritten(env, reg.frame, base)
     if size < 8:
         if value.kind is not SCALAR:
             raise Rejected("invalid size of register spill")
@@ -94,17 +100,22 @@ def check_initialised(env: Env, reg: Reg, number: int, low: int, size: int, indi
         slot = stack.get(base, INVALID * 8)
         env.slot_read(reg.frame, base)
         if isinstance(slot, Reg):
-            if slot.kind is not SCALAR:
+            objects.check_no_object(slot, low, size)
+            if slot.kind is not SCALAR and not env.privileged:
                 raise Rejected(f"R{number} leaks addr: the stack at off {base} holds a pointer ({slot.kind})")
             continue
         first, last = max(low - base, 0), min(low + size - base, 8)
         at = slot.find(INVALID, first, last)
-        if at >= 0:
+        if at >= 0 and env.privileged:
+            env.uninitialised = True
+        elif at >= 0:
             raise Rejected(f"invalid {word}read from stack R{number} off {low}+{base + at - low} size {size}")
 
 
 def overwrite(env: Env, frame: int, low: int, size: int, certain: int) -> None:
     """Unknown bytes are written to the first `certain` of `size` bytes, and perhaps to the others."""
+    for base in range(low & ~7, low + size, 8):
+        objects.destroy_overwritten(env, frame, base)
     for base in range(low & ~7, low + size, 8):
         first, last = max(low - base, 0), min(low + size - base, 8)
         sure = min(max(low + certain - base, first), last)
@@ -118,6 +129,15 @@ def overwrite(env: Env, frame: int, low: int, size: int, certain: int) -> None:
             env.slot_read(frame, base)
             content = as_bytes(old)
             stack[base] = content[:sure] + content[sure:last].replace(ZERO_BYTE, MISC) + content[last:]
+
+
+def check_no_objects(env: Env, frame: int, low: int, size: int) -> None:
+    """A helper writes there: no dynptr, iterator or saved interrupt flags may be there."""
+    stack = env.state.frames[frame].stack
+    for base in range(low & ~7, low + size, 8):
+        slot = stack.get(base)
+        if type(slot) is Reg and slot.kind in OBJECTS:
+            raise Rejected(f"potential write to {slot.kind} at off={base} disallowed")
 
 
 def as_bytes(slot: Slot) -> str:

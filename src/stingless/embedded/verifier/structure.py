@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, decode
+from stingless.embedded.verifier.callers import CALLING
 from stingless.embedded.verifier.rejection import Rejected, malformed, unsupported
+from stingless.frozen import frozen
 from stingless.obj.spec import MapSpec, ProgramSpec
 
 MAX_INSNS = 1_000_000
@@ -20,23 +21,31 @@ _CONDITIONS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@frozen
 class Structure:
     """A well-formed program.  `subprogs` are the first instructions of the main program and its sub-programs;
     `owner` the sub-program of each instruction; `map_loads` says which map (an index into `maps`), and which offset
-    into its value if not None, a 64-bit immediate load loads; `targets` are jumped to, `loop_heads` from behind."""
+    into its value if not None, a 64-bit immediate load loads; `inner` says which map describes the maps in a map;
+    `functions` which sub-program a 64-bit load takes the address of; `targets` are jumped to, `loop_heads` from behind;
+    at `turns` a loop's next round begins that is known to end: may_goto, an iterator's step, a call that calls back."""
 
     insns: list[Instruction]
     subprogs: list[int]
     owner: list[int]
     maps: list[MapSpec]
     map_loads: dict[int, tuple[int, int | None]]
+    inner: dict[int, int]
+    functions: dict[int, int]
     targets: frozenset[int]
     loop_heads: frozenset[int]
+    turns: frozenset[int]
+    kfuncs: dict[int, str]
 
 
-def analyse(spec: ProgramSpec, maps: Mapping[str, MapSpec]) -> Structure:
-    """Raises `Rejected` for a malformed program."""
+def analyse(
+    spec: ProgramSpec, maps: Mapping[str, MapSpec], kfunc_name: Callable[[int], str | None] = lambda number: None
+) -> Structure:
+    """`kfunc_name` names the kernel function of a call's number.  Raises `Rejected` for a malformed program."""
     if len(spec.code) % 8:
         raise malformed(f"invalid program of {len(spec.code)} bytes, not a multiple of 8")
     if not spec.code:
@@ -46,15 +55,30 @@ def analyse(spec: ProgramSpec, maps: Mapping[str, MapSpec]) -> Structure:
     insns = decode(spec.code)
     seconds = _check_instructions(insns)
     map_list, map_loads = _map_loads(spec, maps, insns, seconds)
+    inner = _inner_maps(map_list)
     subprogs = _subprograms(insns, seconds)
+    number_of = {start: number for number, start in enumerate(subprogs)}
     owner = []
     bounds = [*subprogs, len(insns)]
     for number, start in enumerate(subprogs):
         owner += [number] * (bounds[number + 1] - start)
-    targets, loop_heads = set(), set()
+    targets, loop_heads, turns = set(), set(), set()
+    functions: dict[int, int] = {}
+    kfuncs: dict[int, str] = {}
     for i, insn in enumerate(insns):
         if i in seconds:
             continue
+        if insn.opcode == op.LD_IMM64 and insn.src == op.PSEUDO_FUNC:
+            functions[i] = number_of[i + 1 + insn.imm]
+        elif insn.opcode == op.JMP | op.CALL:
+            if insn.src == op.PSEUDO_KFUNC_CALL and (name := kfunc_name(insn.imm) if not insn.off else None):
+                kfuncs[i] = name
+                if name.startswith("bpf_iter_") and name.endswith("_next"):
+                    turns.add(i)
+            elif not insn.src and insn.imm in CALLING:
+                turns.add(i)
+        elif insn.opcode == op.JMP | op.JCOND:
+            turns.add(i)
         for target in jumps(i, insn):
             if not 0 <= target < len(insns) or owner[target] != owner[i]:
                 raise malformed(f"jump out of range from insn {i} to {target}", i)
@@ -69,7 +93,10 @@ def analyse(spec: ProgramSpec, maps: Mapping[str, MapSpec]) -> Structure:
             raise malformed("last insn is not an exit or jmp", end - 1)
     _check_reachable(insns, subprogs, seconds)
     _check_no_recursion(insns, subprogs, owner)
-    return Structure(insns, subprogs, owner, map_list, map_loads, frozenset(targets), frozenset(loop_heads))
+    return Structure(
+        insns, subprogs, owner, map_list, map_loads, inner, functions, frozenset(targets | turns),
+        frozenset(loop_heads - turns), frozenset(turns), kfuncs,
+    )  # fmt: skip
 
 
 def jumps(i: int, insn: Instruction) -> Iterator[int]:
@@ -84,6 +111,10 @@ def jumps(i: int, insn: Instruction) -> Iterator[int]:
 def is_call(insn: Instruction) -> bool:
     """A call of a sub-program."""
     return insn.opcode == op.JMP | op.CALL and insn.src == op.PSEUDO_CALL
+
+
+def is_function_address(insn: Instruction) -> bool:
+    return insn.opcode == op.LD_IMM64 and insn.src == op.PSEUDO_FUNC
 
 
 def _leaves(insn: Instruction) -> bool:
@@ -121,10 +152,6 @@ def _check_ld_imm64(i: int, insns: list[Instruction]) -> None:
         raise malformed("invalid bpf_ld_imm64 insn", i)
     if insn.off:
         raise malformed("BPF_LD_IMM64 uses reserved fields", i)
-    if insn.src == op.PSEUDO_FUNC:
-        raise Rejected("callbacks are not supported yet by the embedded kernel", errno.EOPNOTSUPP, i)
-    if insn.src == op.PSEUDO_BTF_ID:
-        raise Rejected("kernel variables (ksyms) are not supported yet by the embedded kernel", errno.EOPNOTSUPP, i)
     if insn.src > op.PSEUDO_MAP_IDX_VALUE:
         raise malformed("unrecognized bpf_ld_imm64 insn", i)
 
@@ -163,13 +190,9 @@ def _check_alu(i: int, insn: Instruction) -> bool:
 def _check_jump(i: int, insn: Instruction) -> bool:
     cls, operation, by_reg = insn.opcode & 0x07, insn.opcode & 0xF0, bool(insn.opcode & op.X)
     if operation == op.CALL:
-        if insn.opcode != op.JMP | op.CALL or insn.off or insn.dst:
+        if insn.opcode != op.JMP | op.CALL or insn.dst or (insn.off and insn.src != op.PSEUDO_KFUNC_CALL):
             raise malformed("BPF_CALL uses reserved fields", i)
-        if insn.src == op.PSEUDO_KFUNC_CALL:
-            raise Rejected(
-                "kernel functions (kfuncs) are not supported yet by the embedded kernel", errno.EOPNOTSUPP, i
-            )
-        if insn.src not in (0, op.PSEUDO_CALL):
+        if insn.src not in (0, op.PSEUDO_CALL, op.PSEUDO_KFUNC_CALL):
             raise malformed("BPF_CALL uses reserved fields", i)
     elif operation == op.EXIT:
         if insn.opcode != op.JMP | op.EXIT or insn.src or insn.dst or insn.off or insn.imm:
@@ -179,7 +202,8 @@ def _check_jump(i: int, insn: Instruction) -> bool:
         if by_reg or insn.src or insn.dst or unused:
             raise malformed("BPF_JA uses reserved fields", i)
     elif operation == op.JCOND and cls == op.JMP:
-        raise Rejected("may_goto is not supported yet by the embedded kernel", errno.EOPNOTSUPP, i)
+        if by_reg or insn.src or insn.dst or insn.imm:
+            raise malformed("invalid may_goto imm", i)
     elif operation not in _CONDITIONS:
         raise malformed(f"invalid BPF_JMP opcode {insn.opcode:x}", i)
     elif insn.imm if by_reg else insn.src:
@@ -207,9 +231,7 @@ def _check_memory(i: int, insn: Instruction, cls: int) -> bool:
         return False
     if cls == op.STX and mode == op.ATOMIC:
         if insn.imm in (op.LOAD_ACQ, op.STORE_REL):
-            raise Rejected(
-                "load-acquire and store-release are not supported yet by the embedded kernel", errno.EOPNOTSUPP, i
-            )
+            return insn.imm == op.LOAD_ACQ
         if insn.imm not in _ATOMIC_OPS:
             raise malformed(f"BPF_ATOMIC uses invalid atomic opcode {insn.imm & 0xFF:02x}", i)
         if size not in (op.W, op.DW):
@@ -245,15 +267,26 @@ def _map_loads(
                     f"invalid access to map value pointer, value_size={target.value_size} off={ref.offset}", i
                 )
     for i, insn in enumerate(insns):
-        if insn.opcode == op.LD_IMM64 and i not in seconds and insn.src and i not in loads:
+        maps_only = insn.src not in (0, op.PSEUDO_FUNC, op.PSEUDO_BTF_ID)
+        if insn.opcode == op.LD_IMM64 and i not in seconds and maps_only and i not in loads:
             raise malformed(f"unrecognized bpf_ld_imm64 insn: insn {i} loads a map that is not named", i)
     return [maps[name] for name in used], loads
+
+
+def _inner_maps(maps: list[MapSpec]) -> dict[int, int]:
+    """Appends what describes the maps in maps of maps; returns where, by the outer map."""
+    inner: dict[int, int] = {}
+    for number, spec in enumerate(list(maps)):
+        if spec.inner is not None:
+            inner[number] = len(maps)
+            maps.append(spec.inner)
+    return inner
 
 
 def _subprograms(insns: list[Instruction], seconds: set[int]) -> list[int]:
     starts = {0}
     for i, insn in enumerate(insns):
-        if i in seconds or not is_call(insn):
+        if i in seconds or not (is_call(insn) or is_function_address(insn)):
             continue
         target = i + 1 + insn.imm
         if not 0 <= target < len(insns):
@@ -281,7 +314,7 @@ def _check_reachable(insns: list[Instruction], subprogs: list[int], seconds: set
         i = todo.pop()
         insn = insns[i]
         following = list(successors(i, insn))
-        if is_call(insn):
+        if is_call(insn) or is_function_address(insn):
             following.append(i + 1 + insn.imm)
         for target in following:
             if not seen[target]:

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stingless.embedded.verifier.scalar import S32_MAX, S32_MIN, S64_MAX, S64_MIN, U32, U64, Scalar
-from stingless.embedded.verifier.state import MEM, MEM_OR_NULL, NOT_INIT, PACKETS, SCALAR, STACK, Frame, Reg, State
+from stingless.embedded.verifier.state import (
+    BLOCK,
+    BLOCK_OR_NULL,
+    FUNC,
+    ITER,
+    MEM,
+    MEM_OR_NULL,
+    NOT_INIT,
+    PACKETS,
+    SCALAR,
+    STACK,
+    Frame,
+    Reg,
+    State,
+)
 from stingless.obj.spec import MapSpec
 
 
@@ -41,14 +55,14 @@ def reg_text(reg: Reg, maps: Sequence[MapSpec]) -> str:
     facts = [f"id={reg.id}"] if reg.id else []
     if reg.ref:
         facts.append(f"ref_obj_id={reg.ref}")
-    if reg.map >= 0:
+    if reg.map >= 0 and reg.kind not in (FUNC, ITER):
         spec = maps[reg.map]
         facts.append(f"map={spec.name},ks={spec.key_size},vs={spec.value_size}")
     if reg.off:
         facts.append(f"off={reg.off}")
     if reg.kind in PACKETS:
         facts.append(f"r={reg.span}")
-    if reg.kind in (MEM, MEM_OR_NULL):
+    if reg.kind in (MEM, MEM_OR_NULL, BLOCK, BLOCK_OR_NULL):
         facts.append(f"sz={reg.span}")
     if reg.var.mask:
         facts += scalar_facts(reg.var)
