@@ -121,6 +121,11 @@ HELPER(st_ringbuf_reserve_dynptr);
 HELPER(st_ringbuf_submit_dynptr);
 HELPER(st_ringbuf_discard_dynptr);
 
+/* map_helpers.c */
+HELPER(st_redirect_map);
+HELPER(st_sk_redirect_map);
+HELPER(st_sk_redirect_hash);
+
 /* special.c */
 HELPER(st_spin_lock_helper);
 HELPER(st_spin_unlock_helper);

@@ -6,8 +6,6 @@ struct user_ring {
 	u32 busy; /* one program at a time drains it */
 };
 
-enum { ENODATA = 61 };
-
 #define LARGEST ((1u << 24) - 1) /* of a dynptr */
 
 static int user_ring_create(struct st_map *map, u64 extra)

@@ -56,7 +56,7 @@ HELPER_DEFINE(st_get_local_storage)
 	return (u64)st_cgroup_storage((struct st_map *)a, cgroup, 0, env->cpu);
 }
 
-enum { NO_WAKEUP = 1, FORCE_WAKEUP = 2, SAMPLES = 128 * 1024, ENODATA = 61 };
+enum { NO_WAKEUP = 1, FORCE_WAKEUP = 2, SAMPLES = 128 * 1024 };
 
 /* bpf_user_ringbuf_drain(map, callback, ctx, flags): how many samples the callback got. */
 HELPER_DEFINE(st_user_ringbuf_drain)
