@@ -31,6 +31,14 @@ class _Field(Structure):
     _fields_ = (("offset", c_uint32), ("size", c_uint32), ("kind", c_uint32), ("type", c_uint32))
 
 
+class Socket:
+    """`struct st_socket`: what programs see of a socket; alive as long as this object."""
+
+    def __init__(self, visible: bytes, cookie: int) -> None:
+        self._memory = ctypes.create_string_buffer(visible.ljust(80, b"\0") + cookie.to_bytes(8, "little"), 88)
+        self.address = ctypes.addressof(self._memory)
+
+
 class _Spec(Structure):
     """`struct st_map_spec`."""
 

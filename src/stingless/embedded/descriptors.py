@@ -6,11 +6,16 @@ Each raises `OSError` with the errno that bpf(2) gives for a descriptor of anoth
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
+import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-_SO_COOKIE = 57
+_SO_PRIORITY, _SO_MARK, _SO_PROTOCOL, _SO_COOKIE = 12, 36, 38, 57
+_ESTABLISHED, _CLOSE, _LISTEN = 1, 7, 10  # include/net/tcp_states.h
 
 
 def _stat(fd: int) -> os.stat_result:
@@ -53,6 +58,50 @@ def cookie(fd: int) -> int:
         return int.from_bytes(same.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8), "little")
 
 
+def visible_socket(fd: int) -> bytes:
+    """`struct bpf_sock` of a socket: what programs may read of it."""
+    with socket.socket(fileno=os.dup(fd)) as same:
+        addresses = [_address(same.getsockname), _address(same.getpeername)]
+        (source4, source6, source_port), (to4, to6, to_port) = addresses
+        state = _CLOSE
+        if to_port or (same.family == socket.AF_UNIX and _has_peer(same)):
+            state = _ESTABLISHED
+        elif same.type == socket.SOCK_STREAM and same.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            state = _LISTEN
+        head = struct.pack(
+            "=6I",
+            0,
+            same.family,
+            same.type,
+            same.getsockopt(socket.SOL_SOCKET, _SO_PROTOCOL),
+            same.getsockopt(socket.SOL_SOCKET, _SO_MARK),
+            same.getsockopt(socket.SOL_SOCKET, _SO_PRIORITY),
+        )
+        ports = struct.pack("=I", source_port) + struct.pack(">HH", to_port, 0)
+        return head + source4 + source6 + ports + to4 + to6 + struct.pack("=Ii", state, -1)
+
+
+def _address(ask: Callable[[], Any]) -> tuple[bytes, bytes, int]:
+    """In IPv4, in IPv6, and the port."""
+    try:
+        name = ask()
+    except OSError:
+        name = None
+    if not isinstance(name, tuple) or len(name) < 2 or not isinstance(name[0], str):
+        return bytes(4), bytes(16), 0
+    address = ipaddress.ip_address(name[0].partition("%")[0])
+    four = address.packed if address.version == 4 else bytes(4)
+    return four, address.packed if address.version == 6 else bytes(16), name[1]
+
+
+def _has_peer(same: socket.socket) -> bool:
+    try:
+        same.getpeername()
+    except OSError:
+        return False
+    return True
+
+
 def cgroup(fd: int) -> int:
     """The id of a cgroup's directory.  Raises EBADF."""
     _stat(fd)
@@ -76,8 +125,4 @@ def may_join_sockmap(fd: int) -> bool:
             return False
         if family != socket.AF_UNIX and same.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return True
-        try:
-            same.getpeername()
-        except OSError:
-            return False
-        return True
+        return _has_peer(same)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from stingless._gen.uapi import MapType
+from stingless._sys.runtime_maps import Socket
 from stingless.cpus import possible_cpus
 from stingless.embedded import descriptors, map_rules
 from stingless.embedded.maps import EmbeddedMap
@@ -234,7 +235,8 @@ class EmbeddedTable(EmbeddedMap):
         if not descriptors.may_join_sockmap(fd):
             raise OSError(errno.EOPNOTSUPP, "not such a socket")
         self._check_flags(key, flags)
-        return _Entry(number, None, number.to_bytes(8, "little"))
+        held = Socket(descriptors.visible_socket(fd), number)
+        return _Entry(held.address, held, number.to_bytes(8, "little"))
 
     def _target(self, key: bytes, value: bytes, flags: int) -> _Entry | None:
         """An interface, or the queue of a CPU; with the program to run there."""

@@ -120,6 +120,12 @@ u64 st_storage_span(const struct st_map *map, u64 address);
 /* CGROUP_STORAGE and PERCPU_CGROUP_STORAGE: the value of a program attached to a cgroup, made when it is not there. */
 void *st_cgroup_storage(struct st_map *map, u64 cgroup, u32 attach_type, u32 cpu);
 
+/* What SOCKMAP, SOCKHASH and XSKMAP hold: struct bpf_sock as programs read it (of an AF_XDP socket, struct bpf_xdp_sock). */
+struct st_socket {
+	u8 visible[80];
+	u64 cookie;
+};
+
 /* STACK_TRACE: the number of a stack, innermost frame first, or -EEXIST; `flags` as bpf_get_stackid()'s. */
 s64 st_stack_add(struct st_map *map, const u64 *frames, u32 count, u64 flags);
 
