@@ -14,6 +14,7 @@ from stingless.frozen import field, frozen
 from stingless.obj.spec import MapSpec, ObjectSpec, ProgramSpec
 
 if TYPE_CHECKING:
+    from stingless._gen.uapi import ProgramType
     from stingless.btf.types import Btf
     from stingless.events import Event
     from stingless.streams.records import Lost, Run
@@ -162,6 +163,24 @@ def check_repeat(repeat: int) -> int:
     return repeat
 
 
+class RunContext(Protocol):
+    """A context with names: those of `stingless.contexts`."""
+
+    def inputs(self, type: ProgramType) -> tuple[bytes | None, bytes | None]:
+        """Data and context for a run of a program of that type.  Raises `TypeError` where it is not for that type."""
+
+
+def run_inputs(
+    spec: ProgramSpec, data: bytes | None, ctx: bytes | RunContext | None
+) -> tuple[bytes | None, bytes | None]:
+    """Data and context of a run as bytes.  Raises `TypeError`."""
+    if ctx is None or isinstance(ctx, bytes | bytearray | memoryview):
+        return data, ctx
+    if data is not None:
+        raise TypeError("data is a part of the context: give it there")
+    return ctx.inputs(spec.type)
+
+
 class Program(Protocol):
     """A verified, loaded program."""
 
@@ -172,9 +191,10 @@ class Program(Protocol):
     def fd(self) -> int:
         """What identifies it as a value of a program array (on Linux, its file descriptor)."""
 
-    def run(self, data: bytes | None = None, ctx: bytes | None = None, repeat: int = 1) -> RunResult:
-        """Run it once (or `repeat` times) on a packet and/or a context.  Raises `NotSupportedError` for program types
-        that the kernel cannot run so."""
+    def run(self, data: bytes | None = None, ctx: bytes | RunContext | None = None, repeat: int = 1) -> RunResult:
+        """Run it once (or `repeat` times, whose mean time is told) on a packet and/or a context: bytes, or one of
+        `stingless.contexts`, which has the packet too.  Raises `NotSupportedError` for program types that the kernel
+        cannot run so, `LoadError` for what it does not run on."""
 
     @property
     def info(self) -> ProgramInfo: ...

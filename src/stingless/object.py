@@ -18,7 +18,7 @@ from stingless.origin import caller
 if TYPE_CHECKING:
     from stingless.btf.types import Btf
     from stingless.events import Event
-    from stingless.kernel import Kernel, Link, Map, Program, ProgramInfo, RunResult
+    from stingless.kernel import Kernel, Link, Map, Program, ProgramInfo, RunContext, RunResult
     from stingless.maps import KeyedMap, TypedMap, Variable
     from stingless.streams import PerfBuffer, RingBuffer, UserRingBuffer
 
@@ -163,9 +163,11 @@ class LoadedProgram:
             raise TypeError(f"attach() takes an event or {', '.join(where)}, not both")
         return self._owner.attach_program(self.program, arguments.event(event))
 
-    def run(self, data: Bytes | None = None, ctx: Bytes | None = None, repeat: int = 1) -> RunResult:
-        """Run it on a packet and/or a context (BPF_PROG_TEST_RUN).  See `stingless.kernel.Program.run`."""
-        return self.program.run(arguments.content("data", data), arguments.content("ctx", ctx), repeat)
+    def run(self, data: Bytes | None = None, ctx: Bytes | RunContext | None = None, repeat: int = 1) -> RunResult:
+        """Run it on a packet and/or a context (BPF_PROG_TEST_RUN): `run(ctx=XdpMd(data=packet, ingress_ifindex=2))`.
+        See `stingless.kernel.Program.run` and `stingless.contexts`."""
+        context = ctx if hasattr(ctx, "inputs") else arguments.content("ctx", ctx)
+        return self.program.run(arguments.content("data", data), context, repeat)
 
     def pin(self, path: str | Path) -> None:
         """Keep it under a path of a bpffs, also after this process."""

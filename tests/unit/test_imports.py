@@ -15,7 +15,10 @@ SOURCE = Path(stingless.__file__).parent
 # Modules that reach outside of Python: only `_sys` may import them.
 RAW = {"ctypes", "mmap", "fcntl", "resource", "_ctypes"}
 # The pure half: no kernel, no root, any operating system.
-PURE = ("asm", "btf", "obj", "explain", "embedded/verifier", "compile", "errors.py", "events.py", "syscalls.py", "_gen")
+PURE = (
+    "asm", "btf", "obj", "explain", "embedded/verifier", "compile", "contexts", "errors.py", "events.py", "syscalls.py",
+    "_gen",
+)  # fmt: skip
 
 
 def imports_of(path: Path) -> set[str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from stingless._sys.runtime_objects import Objects
 
 _MAX_HELPERS = 256
+DATA_ROOM = 4096  # ST_DATA_ROOM: what data may grow by
 _FAULT_ACCESS = 5
 FAULTS = (
     "",
@@ -125,6 +126,9 @@ class _ContextRun(Structure):
         ("retval", c_uint64),
         ("duration", c_uint64),
         ("cookie", c_uint64),
+        ("data", c_void_p),
+        ("data_size", c_uint64),
+        ("data_at", c_int32),
     )
 
 
@@ -331,6 +335,21 @@ class Program:
         self._library.st_run_context(byref(run))
         self._check(run.fault)
         return run.retval, buffer.raw[: len(ctx)], run.duration
+
+    def run_context_data(
+        self, ctx: bytes, data: bytes, data_at: int, repeat: int = 1, task: Task | None = None
+    ) -> tuple[int, bytes, bytes, int]:
+        """(R0, context after, data after, ns a run) on a context whose pointers to the start and the end of `data` are
+        at `data_at` (-1: it has none)."""
+        buffer = ctypes.create_string_buffer(ctx, len(ctx))
+        memory = ctypes.create_string_buffer(data, len(data) + DATA_ROOM)
+        run = _ContextRun(self.address, ctypes.addressof(buffer), len(ctx), None, repeat)
+        if task is not None:
+            run.task = ctypes.pointer(task)
+        run.data, run.data_size, run.data_at = ctypes.addressof(memory), len(data), data_at
+        self._library.st_run_context(byref(run))
+        self._check(run.fault)
+        return run.retval, buffer.raw[: len(ctx)], memory.raw[: run.data_size], run.duration
 
     def run_packet(self, frame: bytes, **how: Any) -> PacketResult:
         """See `stingless._sys.runtime_packet.run_packet`."""

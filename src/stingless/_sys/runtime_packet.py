@@ -67,6 +67,18 @@ class PacketResult:
     clones: int
 
 
+class Memory:
+    """Bytes that programs get the address of."""
+
+    def __init__(self, content: bytes) -> None:
+        self._buffer = ctypes.create_string_buffer(content, len(content))
+        self.address = ctypes.addressof(self._buffer)
+
+    @property
+    def content(self) -> bytes:
+        return self._buffer.raw
+
+
 def run_packet(
     library: ctypes.CDLL,
     program: int,

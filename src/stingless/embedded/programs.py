@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from stingless._gen.uapi import ProgramType
 from stingless._sys import runtime
 from stingless.asm import opcodes as op
-from stingless.embedded import ctx_access, testrun
+from stingless.embedded import contextrun, ctx_access, testrun
 from stingless.embedded.maps import EmbeddedMap
 from stingless.embedded.verifier.helpers import GPL_COMPATIBLE
 from stingless.errors import LoadError, NotSupportedError
-from stingless.kernel import ProgramInfo, RunResult, check_repeat
+from stingless.kernel import ProgramInfo, RunContext, RunResult, check_repeat, run_inputs
 from stingless.obj.spec import ProgramSpec
 from stingless.owned import Owned
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 P = ProgramType
 PACKET = testrun.SKB | {P.XDP}
 TRACING = frozenset({P.KPROBE, P.TRACEPOINT, P.RAW_TRACEPOINT, P.PERF_EVENT})
-SUPPORTED = PACKET | TRACING | {P.SYSCALL}
+SUPPORTED = PACKET | TRACING | contextrun.SUPPORTED | {P.SYSCALL}
 
 # The longest context of a type.
 _CONTEXT_ROOM = {P.RAW_TRACEPOINT: 12 * 8, P.SYSCALL: 1 << 16}
@@ -152,16 +152,24 @@ class EmbeddedProgram(Owned):
         )
 
     def run(
-        self, data: bytes | None = None, ctx: bytes | None = None, repeat: int = 1, *, task: Task | None = None
+        self,
+        data: bytes | None = None,
+        ctx: bytes | RunContext | None = None,
+        repeat: int = 1,
+        *,
+        task: Task | None = None,
     ) -> RunResult:
-        """As BPF_PROG_TEST_RUN; and, which Linux cannot, for KPROBE, TRACEPOINT and PERF_EVENT programs on a context
-        of bytes, and on behalf of `task` instead of the caller."""
+        """As BPF_PROG_TEST_RUN; and, which Linux cannot, for tracing, cgroup and socket programs on their contexts (see
+        `stingless.contexts`), and on behalf of `task` instead of the caller."""
         self._open(f"program {self._spec.name!r}")
         repeat = max(check_repeat(repeat), 1)
+        data, ctx = run_inputs(self._spec, data, ctx)
         if self._spec.type is P.XDP:
             return testrun.run_xdp(self, data, ctx, repeat)
         if self._spec.type in testrun.SKB:
             return testrun.run_skb(self, data, ctx, repeat)
+        if self._spec.type in contextrun.SUPPORTED:
+            return contextrun.run(self, data, ctx, repeat, task)
         if data is not None:
             raise self._not_run("this type takes a context and no packet")
         room = _CONTEXT_ROOM.get(self._spec.type, _TRACING_ROOM)

@@ -43,7 +43,7 @@ _UNSET = int.from_bytes(_MUST_BE_ZERO, "little")
 _GIVES = ((8, 4), (32, 4), (36, 4), (40, 4), (48, 20), (152, 8), (160, 4), (164, 4), (184, 8))
 
 
-def _refuse(program: EmbeddedProgram, why: str, code: int = errno.EINVAL) -> LoadError:
+def refuse(program: EmbeddedProgram, why: str, code: int = errno.EINVAL) -> LoadError:
     spec = program.spec
     return LoadError(f"program {spec.name!r} ({spec.type.name}) was not run: {why}", code)
 
@@ -51,7 +51,7 @@ def _refuse(program: EmbeddedProgram, why: str, code: int = errno.EINVAL) -> Loa
 def context_bytes(program: EmbeddedProgram, ctx: bytes, size: int, name: str) -> bytes:
     """A context of at most `size` bytes, filled up with zeros; a longer one must end in zeros, as of a later kernel."""
     if len(ctx) > size and any(ctx[size:]):
-        raise _refuse(program, f"{name} has {size} bytes, not {len(ctx)}", errno.E2BIG)
+        raise refuse(program, f"{name} has {size} bytes, not {len(ctx)}", errno.E2BIG)
     return ctx[:size].ljust(size, b"\0")
 
 
@@ -59,13 +59,13 @@ def run_skb(program: EmbeddedProgram, data: bytes | None, ctx: bytes | None, rep
     """On a socket buffer that holds the packet, link header included.  A program that does not see that header loses
     it: it is zeros in the result."""
     if data is None or len(data) < ETH_HLEN:
-        raise _refuse(program, "a packet has an Ethernet header, 14 bytes at least")
+        raise refuse(program, "a packet has an Ethernet header, 14 bytes at least")
     if len(data) > _SKB_MOST:
-        raise _refuse(program, f"a packet has at most {_SKB_MOST} bytes, not {len(data)}")
+        raise refuse(program, f"a packet has at most {_SKB_MOST} bytes, not {len(data)}")
     pull = 0 if program.spec.type in _SEES_LINK else ETH_HLEN
     least = _NETWORK_HEADER.get(data[12:14], 0)
     if len(data) < ETH_HLEN + least:
-        raise _refuse(
+        raise refuse(
             program, f"the network header of its protocol has {least} bytes, of which {len(data) - ETH_HLEN} are there"
         )
     visible = bytearray(context_bytes(program, ctx or b"", SK_BUFF, "struct __sk_buff"))
@@ -89,41 +89,41 @@ def run_skb(program: EmbeddedProgram, data: bytes | None, ctx: bytes | None, rep
 def _check_sk_buff(program: EmbeddedProgram, ctx: bytearray, length: int) -> None:
     if wrong := int.from_bytes(ctx, "little") & _UNSET:
         at = (wrong & -wrong).bit_length() // 8
-        raise _refuse(
+        raise refuse(
             program,
             f"byte {at} of struct __sk_buff is not 0; what can be set are mark, priority, ingress_ifindex, ifindex, cb,"
             " tstamp, wire_len, gso_segs, gso_size and hwtstamp",
         )
     wire, segments = struct.unpack_from("<2I", ctx, 160)
     if wire and not length <= wire <= _GSO_MOST:
-        raise _refuse(program, f"wire_len is {wire}, and not from {length} (the packet) to {_GSO_MOST}")
+        raise refuse(program, f"wire_len is {wire}, and not from {length} (the packet) to {_GSO_MOST}")
     if segments > _GSO_MOST_SEGMENTS:
-        raise _refuse(program, f"gso_segs is {segments}, more than {_GSO_MOST_SEGMENTS}")
+        raise refuse(program, f"gso_segs is {segments}, more than {_GSO_MOST_SEGMENTS}")
 
 
 def run_xdp(program: EmbeddedProgram, data: bytes | None, ctx: bytes | None, repeat: int) -> RunResult:
     """On an XDP frame.  What is after data_end of the context, or does not fit in a page, is in fragments."""
     if program.spec.attach_type in (AttachType.XDP_DEVMAP, AttachType.XDP_CPUMAP):
-        raise _refuse(program, f"it is for a {program.spec.attach_type.name[4:].lower()}, where no test run leads")
+        raise refuse(program, f"it is for a {program.spec.attach_type.name[4:].lower()}, where no test run leads")
     data = data or b""
     meta, linear, ifindex, queue = 0, len(data), 0, 0
     if ctx is not None:
         given = context_bytes(program, ctx, XDP_MD.size, "struct xdp_md")
         meta, linear, no_meta, ifindex, queue, egress = XDP_MD.unpack(given)
         if no_meta or egress or linear > len(data) or meta > linear or meta % 4 or meta > _META_MAX:
-            raise _refuse(
+            raise refuse(
                 program,
                 "in struct xdp_md, data is the length of the metadata before the packet (a multiple of 4, at most 216),"
                 f" data_end is the length of both (at most {len(data)}), and data_meta and egress_ifindex are 0",
             )
         if queue:
-            raise _refuse(program, f"rx_queue_index is {queue}, and the interface has queue 0 only")
+            raise refuse(program, f"rx_queue_index is {queue}, and the interface has queue 0 only")
     if len(data) - meta < ETH_HLEN:
-        raise _refuse(program, "a packet has an Ethernet header, 14 bytes at least")
+        raise refuse(program, "a packet has an Ethernet header, 14 bytes at least")
     headroom = XDP_HEADROOM - meta
     linear = min(linear, XDP_ROOM - headroom)
     if len(data) - linear > MAX_FRAGS * _PAGE:
-        raise _refuse(program, f"more than {MAX_FRAGS} fragments of {_PAGE} bytes", errno.ENOMEM)
+        raise refuse(program, f"more than {MAX_FRAGS} fragments of {_PAGE} bytes", errno.ENOMEM)
     visible = bytearray(XDP_MD.size)
     struct.pack_into("<2I", visible, 12, ifindex or _LOOPBACK, queue)
     result = program.handle.run_packet(

@@ -16,7 +16,7 @@ from stingless._sys.syscall import Fd
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import decode
 from stingless.errors import LoadError, NotSupportedError, PrivilegeError, StinglessError
-from stingless.kernel import ProgramInfo, RunResult, check_repeat
+from stingless.kernel import ProgramInfo, RunContext, RunResult, check_repeat, run_inputs
 from stingless.linux.maps import LinuxMap
 from stingless.linux.refusals import ENOTSUPP, privilege
 from stingless.obj.spec import ProgramSpec
@@ -65,9 +65,15 @@ class LinuxProgram(Owned):
         pins.pin(self.fd, path, f"program {self._spec.name!r}")
 
     def run(
-        self, data: bytes | None = None, ctx: bytes | None = None, repeat: int = 1, *, cpu: int | None = None
+        self,
+        data: bytes | None = None,
+        ctx: bytes | RunContext | None = None,
+        repeat: int = 1,
+        *,
+        cpu: int | None = None,
     ) -> RunResult:
         """See `stingless.kernel.Program`.  `cpu`: where a RAW_TRACEPOINT program runs (Linux 5.10)."""
+        data, ctx = run_inputs(self._spec, data, ctx)
         check_repeat(repeat)
         context_only = self._spec.type in _CONTEXT_ONLY
         # Test runs may add head room and tail: an skb grows to 64 KiB at most.

@@ -61,6 +61,17 @@ HELPER(st_skb_set_tstamp);
 HELPER(st_get_cgroup_classid);
 HELPER(st_get_route_realm);
 
+/* message.c */
+HELPER(st_msg_apply_bytes);
+HELPER(st_msg_cork_bytes);
+HELPER(st_msg_pull_data);
+HELPER(st_msg_push_data);
+HELPER(st_msg_pop_data);
+HELPER(st_sysctl_get_name);
+HELPER(st_sysctl_get_current_value);
+HELPER(st_sysctl_get_new_value);
+HELPER(st_sysctl_set_new_value);
+
 /* xdp.c */
 HELPER(st_xdp_adjust_head);
 HELPER(st_xdp_adjust_tail);

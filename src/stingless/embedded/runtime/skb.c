@@ -2,6 +2,8 @@
  * void after these calls anyway. */
 #include "packet_state.h"
 
+enum { SK_SKB = 14 }; /* enum bpf_prog_type */
+
 #define MAX_LENGTH 16064u /* what Linux allocates at most for one, SKB_MAX_ALLOC with pages of 4 KiB */
 
 enum { ETH_P_IP = 0x0008, ETH_P_IPV6 = 0xdd86, ETH_P_8021Q = 0x0081, ETH_P_8021AD = 0xa888 }; /* as they lie */
@@ -377,6 +379,23 @@ static s64 shrink(struct st_env *env, u32 offset, u32 size, u64 flags)
 	return 0;
 }
 
+/* The same of a stream: bytes at its start. */
+static u64 stream_room(struct st_env *env, s32 delta, u32 size, u64 flags)
+{
+	if (flags)
+		return (u64)-EINVAL;
+	if (size > 0xfff)
+		return (u64)-EFAULT;
+	if (delta < 0 ? size > length(env) : !make_head_room(env, size))
+		return (u64)-ENOMEM;
+	env->data -= delta;
+	((struct st_packet *)env->ctx)->headroom -= (u32)delta;
+	if (delta > 0)
+		memset(env->data, 0, size);
+	moved(env);
+	return 0;
+}
+
 /* bpf_skb_adjust_room(skb, delta, mode, flags) */
 HELPER_DEFINE(st_skb_adjust_room)
 {
@@ -386,6 +405,8 @@ HELPER_DEFINE(st_skb_adjust_room)
 	u32 mode = (u32)c, size = (u32)(delta < 0 ? -delta : delta);
 	u16 proto = protocol(packet);
 	u64 flags = d;
+	if (env->prog->type == SK_SKB)
+		return stream_room(env, delta, size, mode | flags);
 	if (flags & ~(FIXED_GSO | ENCAP_IP | ENCAP_GRE | ENCAP_UDP | ENCAP_ETH | DECAP_IP | NO_CSUM_RESET | 0xffull << ENCAP_LINK_SHIFT))
 		return (u64)-EINVAL;
 	if (size > 0xfff)

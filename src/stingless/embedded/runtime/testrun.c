@@ -1,7 +1,7 @@
 /* Runs outside of any event, as BPF_PROG_TEST_RUN does: on a context, or on a packet. */
 #include "packet_state.h"
 
-enum { ST_XDP = 6, NET_SKB_PAD = 64 };
+enum { ST_XDP = 6, ST_SK_SKB = 14, NET_SKB_PAD = 64 };
 
 struct st_context_run {
 	const struct st_prog *prog;
@@ -13,7 +13,12 @@ struct st_context_run {
 	u64 retval;    /* out */
 	u64 duration;  /* out: ns a run */
 	u64 cookie;
+	u8 *data;      /* what the context's pointers lead to, in room for it to grow by ST_DATA_ROOM; 0: nothing */
+	u64 data_size; /* in and out */
+	s32 data_at;   /* where in the context the pointers to its start and end are; -1: nowhere */
 };
+
+enum { ST_DATA_ROOM = 4096 };
 
 /* A frame of `length` bytes at `offset` in `buffer`; both change when the program moves the ends. */
 struct st_packet_run {
@@ -49,8 +54,21 @@ void st_run_context(struct st_context_run *run)
 	env.windows[0] = (struct st_window){run->ctx, run->ctx_size};
 	env.window_count = 1;
 	env.cookie = run->cookie;
+	env.ctx = run->ctx;
+	if (run->data) {
+		env.data_hard_start = env.data = env.data_meta = run->data;
+		env.data_end = run->data + run->data_size;
+		env.data_limit = env.data_end + ST_DATA_ROOM;
+		if (run->data_at >= 0)
+			st_context_publish(&env, (u32)run->data_at);
+	}
 	run->retval = repeat(run->prog, run->ctx, &env, run->repeat, &run->duration);
 	run->fault = env.fault;
+	if (run->data) {
+		run->data_size = (u64)(env.data_end - env.data_hard_start);
+		if (run->data_at >= 0)
+			memset((u8 *)run->ctx + run->data_at, 0, 16);
+	}
 }
 
 /* As eth_type_trans() sets them from the link header of a frame that arrives at the loopback interface. */
@@ -95,7 +113,10 @@ void st_run_packet(struct st_packet_run *run)
 		env.data = env.data_meta = frame + run->pull;
 		packet->headroom = NET_SKB_PAD + run->pull;
 		packet->transport = 0xffff;
-		set_protocol(packet, frame, run->length);
+		if (run->prog->type == ST_SK_SKB) /* a stream has no headers */
+			env.network = frame;
+		else
+			set_protocol(packet, frame, run->length);
 	}
 	st_packet_publish(&env);
 	run->retval = (u32)repeat(run->prog, packet, &env, run->repeat, &run->duration);
