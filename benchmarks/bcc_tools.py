@@ -327,9 +327,11 @@ def _is_fixed(line: str) -> bool:
 def verdict(tool: Tool, theirs: Said | None, ours: Said | None) -> str:
     if ours is None:
         return "not run"
+    if ours.ended == "no such tool":
+        return "not in this bcc"
     if tool.absent:
         quiet = ours.good and "Traceback" not in ours.err
-        return "absent, told so" if quiet else "absent, ours fails"
+        return "absent, told so" if quiet or (theirs and not theirs.good) else "absent, ours fails"
     if theirs is None:
         return "ours works" if ours.good else "OURS FAILS"
     if theirs.good and ours.good:
