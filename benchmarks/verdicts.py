@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import re
+import signal
 import statistics
 import sys
 import time
@@ -66,7 +67,15 @@ def _last(log: str) -> str:
     return lines[-1] if lines else "?"
 
 
-def our_verdicts(path: Path, target: RunningKernel, match: str) -> Iterator[tuple[str, str, float, int]]:
+class _TooLongError(BaseException):
+    pass
+
+
+def _too_long(*_: object) -> None:
+    raise _TooLongError
+
+
+def our_verdicts(path: Path, target: RunningKernel, match: str, limit: float) -> Iterator[tuple[str, str, float, int]]:
     """Of each program its name, "ok" or the last words, seconds, and instructions followed."""
     try:
         spec = _with_sizes(open_object(path))
@@ -84,13 +93,18 @@ def our_verdicts(path: Path, target: RunningKernel, match: str) -> Iterator[tupl
             continue
         start = time.perf_counter()
         count = 0
+        signal.setitimer(signal.ITIMER_REAL, limit)
         try:
             count = verify(alone.programs[name], alone.maps, HELPERS, btf, linux=True).insns_processed
             said = "ok"
+        except _TooLongError:
+            said = f"no answer in {limit:g} s"
         except VerifierError as error:
             said = _last(error.log)
         except Exception as error:  # a bug of ours, which the table shows
             said = f"BUG {type(error).__name__}: {error}".splitlines()[0]
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         yield name, said, time.perf_counter() - start, count
 
 
@@ -105,7 +119,10 @@ def main() -> None:
     parser.add_argument("--linux", type=Path, default=None, help="keep, and take, Linux's answers here")
     parser.add_argument("--only-linux", action="store_true")
     parser.add_argument("--match", default="", help="only programs whose FILE:PROGRAM has this in it")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print each row when it is known")
+    parser.add_argument("--limit", type=float, default=60, help="seconds for one program")
     options = parser.parse_args()
+    signal.signal(signal.SIGALRM, _too_long)
     paths = objects_in(options.places)
     kept: dict[str, dict[str, str]] = {}
     if options.linux and options.linux.exists():
@@ -128,7 +145,7 @@ def main() -> None:
     times: list[float] = []
     rows = []
     for path in paths:
-        for name, ours, seconds, processed in our_verdicts(path, target, options.match):
+        for name, ours, seconds, processed in our_verdicts(path, target, options.match, options.limit):
             theirs = kept[str(path)].get(name, "other: not asked")
             if theirs.startswith("other: "):
                 counts["not judged by Linux here, ours " + ("ok" if ours == "ok" else "no")] += 1
@@ -144,7 +161,10 @@ def main() -> None:
                     reasons[kind] += 1
                     examples.setdefault(kind, f"{path}:{name}")
             times.append(seconds)
-            rows.append(f"{seconds * 1000:8.1f} ms {processed:7} {path}:{name}\n\t{theirs}\n\t{ours}")
+            row = f"{seconds * 1000:8.1f} ms {processed:7} {path}:{name}\n\t{theirs}\n\t{ours}"
+            rows.append(row)
+            if options.verbose:
+                print(row, file=sys.stderr, flush=True)
     for what, count in counts.most_common():
         print(f"{count:6} {what}")
     if times:

@@ -204,7 +204,7 @@ def _size(env: Env, call: Call, number: int, size: Reg, parameter: str, zero: bo
         raise Rejected(f"R{number} type={size.kind} expected=scalar")
     if size.var.smin < 0:
         raise Rejected(f"R{number} min value is negative, either use unsigned or 'var &= const'")
-    if size.var.umin == 0 and not zero:
+    if size.var.umin == 0 and not zero and call.helper:
         raise Rejected(f"R{number} invalid zero-sized read: u64=[{size.var.umin},{size.var.umax}]")
     if size.var.umax >= MAX_VARIABLE_OFFSET:
         raise Rejected(f"R{number} unbounded memory access, use 'var &= const' or 'if (var < const)'")

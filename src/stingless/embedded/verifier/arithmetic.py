@@ -7,7 +7,7 @@ from stingless.asm.instruction import Instruction
 from stingless.embedded.verifier.env import Env
 from stingless.embedded.verifier.precision import Marks, merge, rest_on
 from stingless.embedded.verifier.rejection import Rejected
-from stingless.embedded.verifier.scalar import S64_MIN, UNKNOWN, Scalar, const, low32, s64, sign_extend
+from stingless.embedded.verifier.scalar import S64_MIN, UNKNOWN, Scalar, const, low32, s64, sign_extend, unsigned_bits
 from stingless.embedded.verifier.scalar_alu import alu
 from stingless.embedded.verifier.state import (
     MAP_PTR,
@@ -16,13 +16,16 @@ from stingless.embedded.verifier.state import (
     PACKET_END,
     PACKETS,
     SCALAR,
+    SOCKETS,
     STACK,
     UNKNOWN_REG,
+    XDP_SOCK,
     Reg,
     const_reg,
 )
 
 MAX_VARIABLE_OFFSET = 1 << 29
+_LOW_HALF = Reg(SCALAR, unsigned_bits(32))  # of an address
 
 _SIGN = {
     op.ADD: "+=", op.SUB: "-=", op.MUL: "*=", op.DIV: "/=", op.OR: "|=", op.AND: "&=", op.LSH: "<<=", op.RSH: ">>=",
@@ -37,7 +40,7 @@ def execute(env: Env, insn: Instruction) -> None:
         env.regs[dst] = _move_reg(env, insn, is64) if insn.opcode & op.X else const_reg(_imm(insn, is64))
         return
     if operation in (op.END, op.NEG):
-        if env.read(dst).kind is not SCALAR:
+        if env.read(dst).kind is not SCALAR and not env.privileged:
             raise Rejected(f"R{dst} pointer arithmetic prohibited")
         env.regs[dst] = UNKNOWN_REG
         return
@@ -62,6 +65,8 @@ def _imm(insn: Instruction, is64: bool) -> int:
 def _move_reg(env: Env, insn: Instruction, is64: bool) -> Reg:
     src = env.read(insn.src)
     if src.kind is not SCALAR:
+        if not is64 and env.privileged:
+            return _LOW_HALF
         if not is64:
             raise Rejected(f"R{insn.src} partial copy of pointer")
         if insn.off:
@@ -87,9 +92,11 @@ def _pointer(env: Env, insn: Instruction, operation: int, is64: bool, left: Reg,
     """Arithmetic with at least one pointer."""
     dst = insn.dst
     if left.kind is not SCALAR and right.kind is not SCALAR:
-        if operation == op.SUB and is64:
-            return UNKNOWN_REG  # a distance
+        if operation == op.SUB and (is64 or env.privileged):
+            return UNKNOWN_REG if is64 else _LOW_HALF  # a distance
         raise Rejected(f"R{dst} pointer {_SIGN[operation]} pointer prohibited")
+    if not is64 and operation == op.SUB and env.privileged:
+        return _LOW_HALF
     if not is64:
         raise Rejected(f"R{dst} 32-bit pointer arithmetic prohibited")
     pointer, scalar = (right, left) if left.kind is SCALAR else (left, right)
@@ -100,7 +107,9 @@ def _pointer(env: Env, insn: Instruction, operation: int, is64: bool, left: Reg,
         raise Rejected(f"R{dst} pointer arithmetic with {_SIGN[operation]} operator prohibited")
     if kind in OR_NULL:
         raise Rejected(f"R{dst} pointer arithmetic on {kind} prohibited, null-check it first")
-    if kind in (MAP_PTR, PACKET_END, NOT_INIT):
+    if kind is MAP_PTR and operation == op.ADD and not scalar.var.mask and not scalar.var.value:
+        return pointer
+    if kind in (MAP_PTR, PACKET_END, NOT_INIT, XDP_SOCK, *SOCKETS):
         raise Rejected(f"R{dst} pointer arithmetic on {kind} prohibited")
     if operation == op.SUB and left.kind is SCALAR:
         raise Rejected(f"R{dst} tried to subtract pointer from scalar")

@@ -14,7 +14,7 @@ from stingless.embedded.verifier import fields as f
 from stingless.embedded.verifier.arguments import Call
 from stingless.embedded.verifier.env import Env
 from stingless.embedded.verifier.rejection import Rejected, malformed
-from stingless.embedded.verifier.scalar import unsigned_bits
+from stingless.embedded.verifier.scalar import U32, U64, make, unsigned_bits
 from stingless.embedded.verifier.state import (
     ALLOC,
     BLOCK,
@@ -33,7 +33,10 @@ from stingless.embedded.verifier.state import (
 from stingless.embedded.verifier.types import pointee
 
 _MAX_ARGS = 12
-BY_BTF = frozenset({ProgramType.TRACING, ProgramType.LSM, ProgramType.STRUCT_OPS})
+_BUFFER = (
+    1 << 16
+)  # bytes of a key or a value that an iterator gives; how many there are, is checked when it is attached
+BY_BTF = frozenset({ProgramType.TRACING, ProgramType.LSM, ProgramType.STRUCT_OPS, ProgramType.NETFILTER})
 # Fields whose pointer is as good as the pointer to their struct, and those that are valid within an RCU section.
 _SAFE = {
     "bpf_iter_meta": ("seq",), "bpf_iter__task": ("meta", "task"), "linux_binprm": ("file",), "file": ("f_inode",),
@@ -58,6 +61,8 @@ def function(env: Env) -> tuple[Btf, Type, bool] | None:
     btf = env.types.kernel
     if btf is None:
         return None
+    if env.spec.type is ProgramType.STRUCT_OPS:
+        return _member_function(env, btf)
     name = env.spec.attach_target.rpartition(":")[2]
     attach = env.spec.attach_type
     prefix, kind = "", Kind.FUNC
@@ -76,11 +81,24 @@ def function(env: Env) -> tuple[Btf, Type, bool] | None:
     return btf, btf.type(found.type), False
 
 
+def _member_function(env: Env, btf: Btf) -> tuple[Btf, Type, bool] | None:
+    """The prototype of the member that a STRUCT_OPS program implements."""
+    spec = env.spec
+    if not spec.attach_btf_id or spec.attach_module or spec.attach_member < 0:
+        return None
+    to = pointee(btf, btf.type(spec.attach_btf_id).members[spec.attach_member].type)
+    return (btf, to[0], False) if to is not None and to[0].kind is Kind.FUNC_PROTO else None
+
+
 def context_load(env: Env, off: int, size: int) -> Reg:
     """An argument of what the program is attached to."""
     if off < 0 or off % 8 or off % size or off >= 8 * _MAX_ARGS:
         raise Rejected(f"invalid bpf_context access off={off} size={size}")
     number = off // 8
+    if env.spec.type is ProgramType.NETFILTER:
+        if size != 8 or number > 1:
+            raise Rejected(f"invalid bpf_context access off={off} size={size}")
+        return Reg(BTF_PTR, btf=env.types.struct(("nf_hook_state", "sk_buff")[number]), flags=TRUSTED)
     known = function(env)
     if known is None:
         name = env.spec.attach_target or env.spec.name
@@ -97,6 +115,10 @@ def context_load(env: Env, off: int, size: int) -> Reg:
         if not prototype.type:
             raise Rejected(f"func '{env.spec.attach_target}' doesn't have {number + 1}-th argument")
         type_id = prototype.type
+        allowed = return_range(env) if env.spec.type is ProgramType.LSM else None
+        if allowed is not None:
+            low, high = allowed
+            return Reg(SCALAR, make(0, U64, low, high, 0, U64, low, high, 0, U32))
     else:
         raise Rejected(f"func '{env.spec.attach_target}' doesn't have {number + 1}-th argument")
     env.max_ctx_offset = max(env.max_ctx_offset, off + size)
@@ -110,22 +132,23 @@ def context_load(env: Env, off: int, size: int) -> Reg:
     if size != 8:
         raise Rejected(f"invalid bpf_context access off={off} size={size}")
     if target.kind not in RECORDS:
-        return UNKNOWN_REG
-    if target.kind is Kind.FWD:
+        if attach is AttachType.TRACE_ITER and target.kind is Kind.VOID:  # a key or a value of a map
+            return Reg(BLOCK_OR_NULL, id=env.new_id(), span=_BUFFER, flags=0 if number > 2 else RDONLY)
         return UNKNOWN_REG
     lsm = env.spec.type is ProgramType.LSM and env.spec.attach_target not in _LSM_NO_TRUST
     struct_ops = env.spec.type is ProgramType.STRUCT_OPS
     trusted = lsm or struct_ops or attach in (AttachType.TRACE_RAW_TP, AttachType.TRACE_ITER)
     flags = TRUSTED if trusted else 0
     made = Reg(BTF_PTR, btf=target.id, flags=flags)
-    if attach is AttachType.TRACE_ITER and number > 0:
+    if attach is AttachType.TRACE_ITER and number > 0 and not (target.name == "bpf_map" and len(parameters) > 2):
         return made._replace(kind=BTF_PTR_OR_NULL, id=env.new_id())
     return made
 
 
 def returns_nothing(env: Env) -> bool:
     """What the program returns is not looked at: R0 need not be set."""
-    if env.spec.type is not ProgramType.LSM or env.spec.attach_type is not AttachType.LSM_MAC:
+    hook = env.spec.type is ProgramType.LSM and env.spec.attach_type is AttachType.LSM_MAC
+    if not hook and env.spec.type is not ProgramType.STRUCT_OPS:
         return False
     known = function(env)
     return known is not None and not known[1].type
@@ -133,6 +156,8 @@ def returns_nothing(env: Env) -> bool:
 
 def return_range(env: Env) -> tuple[int, int] | None:
     attach = env.spec.attach_type
+    if env.spec.type is ProgramType.NETFILTER:
+        return 0, 1
     if env.spec.type is ProgramType.TRACING:
         if attach in (AttachType.TRACE_FENTRY, AttachType.TRACE_FEXIT):
             return 0, 0
@@ -174,7 +199,7 @@ def _walk(env: Env, btf: Btf, reg: Reg, struct: Type, at: int, size: int) -> Reg
     outer = struct
     union = False
     for _ in range(32):
-        if struct.kind is Kind.UNION:
+        if struct.kind is Kind.UNION and len(struct.members) != 1:
             union = True
         if struct.kind not in RECORDS:
             return unknown
@@ -220,7 +245,7 @@ def _walk(env: Env, btf: Btf, reg: Reg, struct: Type, at: int, size: int) -> Reg
                         f"with off {at} size {size}"
                     )
                 return unknown
-            return _pointer(env, reg, outer if struct is outer else struct, found.name, to, union)
+            return _pointer(env, reg, outer, found.name, to, union)
         if element.kind in RECORDS and element.size:
             end = start + element.size * count
             if at + size > end and struct.kind is Kind.STRUCT:
@@ -230,7 +255,7 @@ def _walk(env: Env, btf: Btf, reg: Reg, struct: Type, at: int, size: int) -> Reg
         if element.kind is Kind.PTR:
             inner = _element_pointee(btf, found.type)
             if inner is not None and size == 8 and not (at - start) % 8:
-                return _pointer(env, reg, struct, found.name, inner, union)
+                return _pointer(env, reg, outer, found.name, inner, union)
             return unknown
         length = btf.size_of(found.type)
         if at + size > start + length and struct.kind is Kind.STRUCT and element.kind is not Kind.INT:

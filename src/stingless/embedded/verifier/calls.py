@@ -368,10 +368,12 @@ def leave(env: Env) -> int:
         return -1
     if result.kind is NOT_INIT:
         raise Rejected("R0 !read_ok")
-    if result.kind is not SCALAR:
+    if result.kind is not SCALAR and not env.privileged:
         raise Rejected("R0 leaks addr as return value")
     allowed = btf_access.return_range(env) or return_range(env.spec.type, env.spec.attach_type)
     if allowed:
+        if result.kind is not SCALAR:
+            raise malformed(f"At program exit the register R0 is not a known value ({result.kind})")
         rest_on(result.marks)
     if allowed and not (allowed[0] <= result.var.s32min and result.var.s32max <= allowed[1]):
         raise malformed(

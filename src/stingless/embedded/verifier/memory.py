@@ -97,9 +97,10 @@ def execute_atomic(env: Env, insn: Instruction) -> None:
     if old.kind is not SCALAR:
         raise Rejected(f"R{insn.dst} atomic operation on a spilled pointer is not allowed")
     unknown = Reg(SCALAR, unsigned_bits(size * 8))
-    access(env, reg, insn.dst, insn.off, size, unknown)
     if insn.imm & op.FETCH:
+        # What was there is loaded first: into the register with the address, it may be.
         env.regs[0 if insn.imm == op.CMPXCHG else insn.src] = unknown
+    access(env, env.read(insn.dst), insn.dst, insn.off, size, unknown)
 
 
 def execute_absolute(env: Env, insn: Instruction) -> None:
