@@ -133,3 +133,37 @@ SEC("syscall") int bad_kptr_store(void *ctx) { struct kept *v = VALUE(tasks); if
 SEC("syscall") int bad_kptr_partial(void *ctx) { struct kept *v = VALUE(tasks); if (!v) return 0; return *(volatile u32 *)&v->task; }
 /* What a privileged loader may do. */
 SEC("kprobe") int ok_padding(void *ctx) { struct { u8 a; u64 b; } k; k.a = 1; k.b = 2; bpf_ringbuf_output(&ring, &k, sizeof(k), 0); return 0; }
+/* Lists and trees of the program's own objects. */
+#define __contains(type, node) __attribute__((btf_decl_tag("contains:" #type ":" #node)))
+#define private(name) SEC(".data." #name) __hidden __attribute__((aligned(8)))
+extern void *bpf_obj_new_impl(u64 local_type_id, void *meta) __ksym;
+extern void bpf_obj_drop_impl(void *kptr, void *meta) __ksym;
+extern int bpf_list_push_front_impl(struct bpf_list_head *head, struct bpf_list_node *node, void *meta, u64 off) __ksym;
+extern struct bpf_list_node *bpf_list_pop_front(struct bpf_list_head *head) __ksym;
+extern int bpf_rbtree_add_impl(struct bpf_rb_root *root, struct bpf_rb_node *node, bool (less)(struct bpf_rb_node *a, const struct bpf_rb_node *b), void *meta, u64 off) __ksym;
+extern struct bpf_rb_node *bpf_rbtree_first(struct bpf_rb_root *root) __ksym;
+extern struct bpf_rb_node *bpf_rbtree_remove(struct bpf_rb_root *root, struct bpf_rb_node *node) __ksym;
+#define bpf_obj_new(type) ((type *)bpf_obj_new_impl(bpf_core_type_id_local(type), 0))
+#define bpf_obj_drop(p) bpf_obj_drop_impl(p, 0)
+#define bpf_list_push_front(head, node) bpf_list_push_front_impl(head, node, 0, 0)
+#define bpf_rbtree_add(root, node, less) bpf_rbtree_add_impl(root, node, less, 0, 0)
+#define container(p, type, member) ((type *)((char *)(p) - __builtin_offsetof(type, member)))
+struct item { u64 key; struct bpf_list_node node; u64 n; };
+struct leaf { u64 key; struct bpf_rb_node node; };
+private(A) struct bpf_spin_lock list_lock;
+private(A) struct bpf_list_head list __contains(item, node);
+private(B) struct bpf_spin_lock tree_lock;
+private(B) struct bpf_rb_root tree __contains(leaf, node);
+static bool less(struct bpf_rb_node *a, const struct bpf_rb_node *b) { return container(a, struct leaf, node)->key < container(b, struct leaf, node)->key; }
+PROG(ok_object) { struct item *i = bpf_obj_new(struct item); if (!i) return 0; i->n = 1; bpf_obj_drop(i); return 0; }
+PROG(bad_object_kept) { struct item *i = bpf_obj_new(struct item); if (!i) return 0; i->n = 1; return 0; }
+PROG(bad_object_node) { struct item *i = bpf_obj_new(struct item); if (!i) return 0; *(volatile u64 *)&i->node = 1; bpf_obj_drop(i); return 0; }
+PROG(bad_object_beyond) { struct item *i = bpf_obj_new(struct item); if (!i) return 0; ((volatile u64 *)i)[sizeof(*i) / 8] = 1; bpf_obj_drop(i); return 0; }
+PROG(ok_list) { struct item *i = bpf_obj_new(struct item); struct bpf_list_node *n; if (!i) return 0; bpf_spin_lock(&list_lock); bpf_list_push_front(&list, &i->node); n = bpf_list_pop_front(&list); bpf_spin_unlock(&list_lock); if (n) { i = container(n, struct item, node); bpf_obj_drop(i); } return 0; }
+PROG(bad_list_unlocked) { struct item *i = bpf_obj_new(struct item); if (!i) return 0; bpf_list_push_front(&list, &i->node); return 0; }
+PROG(bad_list_other_lock) { struct item *i = bpf_obj_new(struct item); if (!i) return 0; bpf_spin_lock(&tree_lock); bpf_list_push_front(&list, &i->node); bpf_spin_unlock(&tree_lock); return 0; }
+PROG(bad_list_after) { struct item *i = bpf_obj_new(struct item); if (!i) return 0; bpf_spin_lock(&list_lock); bpf_list_push_front(&list, &i->node); bpf_spin_unlock(&list_lock); i->n = 1; return 0; }
+PROG(bad_list_twice) { struct item *i = bpf_obj_new(struct item); if (!i) return 0; bpf_spin_lock(&list_lock); bpf_list_push_front(&list, &i->node); bpf_list_push_front(&list, &i->node); bpf_spin_unlock(&list_lock); return 0; }
+PROG(bad_list_popped_kept) { struct bpf_list_node *n; bpf_spin_lock(&list_lock); n = bpf_list_pop_front(&list); bpf_spin_unlock(&list_lock); return 0; }
+PROG(ok_tree) { struct leaf *l = bpf_obj_new(struct leaf); struct bpf_rb_node *n; if (!l) return 0; l->key = 1; bpf_spin_lock(&tree_lock); bpf_rbtree_add(&tree, &l->node, less); n = bpf_rbtree_first(&tree); if (!n) { bpf_spin_unlock(&tree_lock); return 0; } n = bpf_rbtree_remove(&tree, n); bpf_spin_unlock(&tree_lock); if (n) bpf_obj_drop(container(n, struct leaf, node)); return 0; }
+PROG(bad_tree_seen_after) { struct bpf_rb_node *n; bpf_spin_lock(&tree_lock); n = bpf_rbtree_first(&tree); bpf_spin_unlock(&tree_lock); return n ? container(n, struct leaf, node)->key : 0; }

@@ -72,7 +72,7 @@ class Call:
     """What the arguments of one call tell: the map, sizes, memory to be written."""
 
     __slots__ = (
-        "alloc", "arguments", "callback", "dynptr", "field", "field_reg", "first", "helper", "iterator", "local_type",
+        "alloc", "arguments", "callback", "dynptr", "field", "field_reg", "first", "helper", "iterator", "kept", "local_type",
         "map", "name", "new_dynptr", "new_iterator", "out", "owned", "percpu", "reads_packet", "released", "size_max",
         "text",
     )  # fmt: skip
@@ -83,6 +83,7 @@ class Call:
         self.arguments = arguments
         self.reads_packet = reads_packet
         self.local_type = 0
+        self.kept = 0  # the reference of an object that a list or a tree takes over
         self.map = -1
         self.alloc = -1
         self.size_max = 0
@@ -304,6 +305,47 @@ def special_field(env: Env, reg: Reg, number: int, kinds: tuple[str, ...]) -> f.
     if found is None:
         raise malformed(f"off {at} doesn't point to 'struct {kinds[0]}'")
     return found
+
+
+def _head(env: Env, call: Call, number: int, reg: Reg, parameter: str) -> None:
+    """A list's head or a tree's root, whose lock, which is in the same value or object, is held."""
+    _field(env, call, number, reg, parameter)
+    if env.state.held.lock != lock_of(reg):
+        raise malformed("held lock and object are not in the same allocation")
+
+
+def lock_of(reg: Reg) -> tuple[str, int, int]:
+    """What tells one spin lock from another: where the value or object is that it is in."""
+    return reg.kind, reg.btf if reg.kind is BTF_PTR else reg.map, reg.owner or reg.ref
+
+
+def _node(env: Env, call: Call, number: int, reg: Reg, parameter: str) -> None:
+    """The node by which an object is in a list or a tree: of an object that the program owns, which it gives away; or,
+    to take it out, of one that it has seen there."""
+    field = call.field
+    assert field is not None
+    if reg.kind is not BTF_PTR or not reg.flags & ALLOC or reg.var.mask:
+        raise malformed(f"arg#{number - 1} expected pointer to allocated object")
+    if reg.btf != field.local or reg.off + reg.var.smin != node_offset(env, field):
+        raise malformed(f"arg#{number - 1} expected node {field.node} in struct {field.target}")
+    if call.name == "bpf_rbtree_remove":
+        if not reg.flags & NON_OWNING:
+            raise malformed("rbtree_remove node input must be non-owning ref")
+        return
+    if not reg.ref or reg.flags & NON_OWNING:
+        raise malformed(f"arg#{number - 1} expected pointer to allocated object that is owned")
+    call.kept = reg.ref
+
+
+def node_offset(env: Env, field: f.Field) -> int:
+    """Where the node is in the objects that a list or a tree contains."""
+    local = env.types.local
+    if local is None or not field.local:
+        raise malformed(f"{field.kind} does not say what it contains")
+    member = local.type(field.local).members.get(field.node)
+    if member is None:
+        raise malformed(f"struct {field.target} has no member {field.node}")
+    return member.bit_offset // 8
 
 
 def _kptr(env: Env, call: Call, number: int, reg: Reg, parameter: str) -> None:
@@ -529,7 +571,8 @@ _CHECKS: dict[str, Callable[[Env, Call, int, Reg, str], None]] = {
     k.IN_OR_NULL: _sized_or_null, k.OUT: _sized, k.OUT_OR_NULL: _sized_or_null, k.BUFFER_OR_NULL: _sized_or_null,
     k.SIZE: _size, k.SIZE_OR_ZERO: _size_or_zero, k.IN_FIXED: _in_fixed, k.OUT_FIXED: _out_fixed,
     k.IN_OUT_INT: _inout_int, k.ALLOC: _alloc, k.RECORD: _record, k.TEXT: _text, k.FUNCTION: _callback,
-    k.CALLBACK_CTX: _callback_ctx, k.LOCK: _field, k.RES_LOCK: _field, k.TIMER: _field, k.WORKQUEUE: _field,
+    k.CALLBACK_CTX: _callback_ctx, k.LIST_HEAD: _head, k.RB_ROOT: _head, k.LIST_NODE: _node, k.RB_NODE: _node,
+    k.LOCK: _field, k.RES_LOCK: _field, k.TIMER: _field, k.WORKQUEUE: _field,
     k.KPTR: _kptr, k.OBJECT: _owned, k.SOCK_COMMON: _sock_common, k.SOCKET: _sock, k.BTF: _btf,
     k.BTF_OR_NULL: _btf_or_null, k.RELEASED: _btf_release, k.PERCPU: _percpu, k.ALLOCATED: _allocated,
     k.ALLOCATED_RELEASED: _allocated, k.LOCAL_TYPE: _local_type, k.DYNPTR: _dynptr, k.DYNPTR_WRITE: _dynptr_write,

@@ -33,9 +33,7 @@ from stingless.embedded.verifier.state import (
 from stingless.embedded.verifier.types import pointee
 
 _MAX_ARGS = 12
-_BUFFER = (
-    1 << 16
-)  # bytes of a key or a value that an iterator gives; how many there are, is checked when it is attached
+_BUFFER = 1 << 16  # bytes of a key or value that an iterator gives: how many there are is checked when it is attached
 BY_BTF = frozenset({ProgramType.TRACING, ProgramType.LSM, ProgramType.STRUCT_OPS, ProgramType.NETFILTER})
 # Fields whose pointer is as good as the pointer to their struct, and those that are valid within an RCU section.
 _SAFE = {

@@ -7,13 +7,14 @@ import errno
 from stingless._gen.helpers import Helper
 from stingless._gen.uapi import MapType
 from stingless.embedded.verifier import loops, objects, sections
-from stingless.embedded.verifier.arguments import Call
+from stingless.embedded.verifier.arguments import Call, node_offset
 from stingless.embedded.verifier.checkpoint import Checkpoint, widen
 from stingless.embedded.verifier.env import Env
 from stingless.embedded.verifier.kfuncs import Kfunc
 from stingless.embedded.verifier.precision import rest_on
 from stingless.embedded.verifier.rejection import Rejected, malformed, unsupported
 from stingless.embedded.verifier.state import (
+    ALLOC,
     BLOCK,
     BTF_PTR,
     DYNPTR_PTR,
@@ -22,6 +23,7 @@ from stingless.embedded.verifier.state import (
     MAP_KEY,
     MAP_PTR,
     MAP_VALUE,
+    NON_OWNING,
     RCU,
     RDONLY,
     SCALAR,
@@ -87,6 +89,10 @@ def _arguments(env: Env, call: Call, caller: list[Reg], depth: int) -> list[Reg]
         regs[1] = caller[1]
         regs[2] = Reg(BTF_PTR, btf=env.types.struct("vm_area_struct"))
         regs[3] = caller[4]
+    elif call.name == "bpf_rbtree_add_impl":
+        assert call.field is not None
+        node = Reg(BTF_PTR, off=node_offset(env, call.field), btf=call.field.local, flags=ALLOC | NON_OWNING)
+        regs[1] = regs[2] = node
     elif call.helper == Helper.user_ringbuf_drain:
         regs[1] = Reg(DYNPTR_PTR, span=objects.LOCAL, flags=RDONLY, id=env.new_id())
         regs[2] = caller[3]

@@ -30,6 +30,7 @@ from stingless.embedded.verifier.state import (
     MAP_VALUE,
     MAP_VALUE_OR_NULL,
     MEM_OR_NULL,
+    NON_OWNING,
     NOT_INIT,
     OBJECTS,
     PACKET_END,
@@ -53,6 +54,7 @@ from stingless.embedded.verifier.state import (
 
 MAX_FRAMES = 8
 _MAX_ERRNO = 4095
+_SOCKET_FIRST = (Helper.get_socket_cookie, Helper.setsockopt, Helper.getsockopt)
 _MAX_REFERENCES = 64
 # Fields of a value of which two look-ups are to be told apart.
 _TOLD_APART = (f.LOCK, f.RES_LOCK, f.TIMER, f.WORKQUEUE, f.LIST_HEAD, f.RB_ROOT)
@@ -76,8 +78,11 @@ def call_helper(env: Env, insn: Instruction) -> None:
     sections.check_helper(env, number)
     if number == Helper.tail_call:
         _check_tail_call(env)
-    call = Call(helper_name(number), signature.arguments, signature.reads_packet, number)
-    for position, wanted in enumerate(signature.arguments, 1):
+    wanted_arguments = signature.arguments
+    if env.spec.type in btf_access.BY_BTF and number in _SOCKET_FIRST:
+        wanted_arguments = (k.SOCK_COMMON, *wanted_arguments[1:])  # these programs have no context of a socket
+    call = Call(helper_name(number), wanted_arguments, signature.reads_packet, number)
+    for position, wanted in enumerate(wanted_arguments, 1):
         arguments.check(env, call, position, wanted)
     if number == Helper.snprintf:
         check_format(call.text, env.regs[5])
@@ -171,6 +176,9 @@ def acquire(env: Env) -> int:
 
 def _finish(env: Env, call: Call, result: Reg, moves_packet: bool) -> None:
     """What a call leaves: nothing in R1-R5, nothing of what was given back."""
+    if call.kept:
+        replace_all(env.state, lambda r: r.ref == call.kept, lambda r: r._replace(ref=0, flags=r.flags | NON_OWNING))
+        env.state.refs.pop(call.kept, None)
     if call.helper in (Helper.ringbuf_submit_dynptr, Helper.ringbuf_discard_dynptr):
         objects.release_dynptr(env, call.dynptr.ref)
     if call.released and call.helper != Helper.kptr_xchg:
@@ -293,6 +301,14 @@ def _result(env: Env, returns: str, call: Call, acquires: bool = False) -> Reg:
     if kind == k.SAME_OBJECT:
         reference = acquire(env)
         return Reg(BTF_PTR_OR_NULL, id=reference, ref=reference, btf=call.owned.btf, flags=ALLOC)
+    if kind in (k.LIST_ITEM, k.RB_ITEM, k.RB_ITEM_SEEN):
+        field = call.field
+        assert field is not None
+        reference = acquire(env) if kind != k.RB_ITEM_SEEN else 0
+        flags = ALLOC if reference else ALLOC | NON_OWNING
+        offset = arguments.node_offset(env, field)
+        made = Reg(BTF_PTR_OR_NULL, off=offset, id=reference or env.new_id(), ref=reference, btf=field.local)
+        return made._replace(flags=flags)
     if kind == k.CAST:
         return btf_access.cast(env, call, parameter)
     raise unsupported(f"{call.name}: what it returns, {returns!r}, is")

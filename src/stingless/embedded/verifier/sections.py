@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from stingless._gen.helpers import Helper
 from stingless._gen.uapi import ProgramType
-from stingless.embedded.verifier.arguments import Call
+from stingless.embedded.verifier.arguments import Call, lock_of
 from stingless.embedded.verifier.env import Env
 from stingless.embedded.verifier.rejection import Rejected, malformed
-from stingless.embedded.verifier.state import ALLOC, BTF_PTR, NON_OWNING, RCU, UNTRUSTED, Held, Reg, replace_all
+from stingless.embedded.verifier.state import ALLOC, NON_OWNING, RCU, UNTRUSTED, Held, Reg, replace_all
 
 _TRACING = frozenset(
     {
@@ -51,7 +51,7 @@ def lock(env: Env, call: Call, take: bool) -> None:
     if env.spec.type is ProgramType.SOCKET_FILTER:
         raise malformed("socket filter progs cannot use bpf_spin_lock yet")
     reg = call.first
-    which = (reg.kind, reg.btf if reg.kind is BTF_PTR else reg.map, reg.owner or reg.ref)
+    which = lock_of(reg)
     held = env.state.held
     if take:
         if held.lock is not None:

@@ -73,7 +73,7 @@ def analyse(
         elif insn.opcode == op.JMP | op.CALL:
             if insn.src == op.PSEUDO_KFUNC_CALL and (name := kfunc_name(insn.imm) if not insn.off else None):
                 kfuncs[i] = name
-                if name.startswith("bpf_iter_") and name.endswith("_next"):
+                if (name.startswith("bpf_iter_") and name.endswith("_next")) or name == "bpf_rbtree_add_impl":
                     turns.add(i)
             elif not insn.src and insn.imm in CALLING:
                 turns.add(i)
