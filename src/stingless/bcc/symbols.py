@@ -6,7 +6,8 @@ import os
 from functools import cache
 from typing import Any
 
-from stingless.bcc.names import Name, bytes_of
+from stingless import session
+from stingless.bcc.names import Name, bytes_of, text_of
 from stingless.symbols.build_ids import SIZE, BuildIds
 from stingless.symbols.demangle import demangled
 from stingless.symbols.process import Found, ProcessSymbols
@@ -93,8 +94,14 @@ def ksym(addr: int, show_module: bool = False, show_offset: bool = False) -> byt
 
 
 def ksymname(name: Name) -> int:
-    """The address of a function of the kernel; -1 when there is none of that name."""
-    return symbol_cache(KERNEL).resolve_name(None, name)
+    """The address of a function of the kernel; -1 when there is none of that name.  The functions of system calls are
+    there on the embedded kernel also where the machine's kernel hides its names: at 0."""
+    address = symbol_cache(KERNEL).resolve_name(None, name)
+    if address == -1 and session.current().kernel.name == "embedded":
+        from stingless.syscalls import syscall_of
+
+        return -1 if syscall_of(text_of(name)) is None else 0
+    return address
 
 
 def add_module(modname: Name) -> None:

@@ -18,9 +18,15 @@ def directory() -> str:
 
 def tracepoints(tp_re: str) -> list[str]:
     """Those whose names, "category:event", match from their start.  Raises `PrivilegeError`, `NotSupportedError`."""
+    from stingless import session
     from stingless.linux.tracefs import Tracefs
 
     matches = re.compile(tp_re).match
+    kernel = session.current().kernel
+    if kernel.name == "embedded":
+        from stingless.embedded.tracepoint_format import tracepoints as embedded
+
+        return [name for name in embedded() if matches(name)]
     files = Tracefs()
     try:
         named = (f"{c}:{e}" for c in files.names("events") for e in files.names(f"events/{c}"))

@@ -32,10 +32,16 @@ def tracepoint_format(category: str, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def tracepoints() -> list[str]:
+    """The names, "category:name", of all that there are."""
+    return [each for category in ("raw_syscalls", "sched", "syscalls") for each in _names(category)]
+
+
 def _names(category: str) -> list[str]:
     if category == "raw_syscalls":
         return ["raw_syscalls:sys_enter", "raw_syscalls:sys_exit"]
     if category == "sched":
         return [f"sched:{name}" for name in sched.RECORDS]
-    calls = syscalls.table().numbers
+    table = syscalls.table()
+    calls = [table.kernel_names.get(call, call) for call in table.numbers]
     return [f"syscalls:sys_{edge}_{call}" for edge in ("enter", "exit") for call in calls]

@@ -150,7 +150,7 @@ void st_fire(struct st_tracer *tracer, struct st_thread *thread, const struct st
 	/* Where the tracer runs: the task was stopped there or near.  Asking for its own costs more than all the rest. */
 	thread->task.cpu = link->kind == ST_SAMPLE ? thread->sample_cpu : (u32)sched_getcpu();
 	env.task = &thread->task;
-	env.windows[0] = (struct st_window){room, size};
+	env.windows[0] = (struct st_window){room, ST_CONTEXT}; /* a program may read on behind a short record, as in a kernel */
 	env.window_count = 1;
 	if (regs)
 		env.windows[env.window_count++] = (struct st_window){regs, sizeof *regs};
