@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from stingless.embedded.kernel import EmbeddedKernel
 from stingless.errors import NotSupportedError
 from stingless.obj.reader import read_object
 from tests.hook_support import HEAD, c_program
+from tests.usdt_program import PROBES
 
 USER = """
 int first(int a) { __asm__ volatile(""); return a + 1; }
@@ -88,9 +90,7 @@ def test_perf_event(kernel: EmbeddedKernel) -> None:
 @pytest.mark.parametrize(
     ("section", "where", "advice"),
     [
-        ("kprobe.multi/tcp_*", {}, "for each system call"),
-        ("uprobe.multi/libc.so.6:mallo*", {}, "take a uprobe"),
-        ("usdt/libc.so.6:libc:setjmp", {}, "take a uprobe"),
+        ("kprobe.session/tcp_*", {}, "one program to the entry"),
         ("socket", {"socket": 0}, "give an interface"),
         ("tc", {"interface": "lo", "direction": "ingress"}, "take an xdp program"),
     ],
@@ -109,3 +109,27 @@ def test_programs_of_types_that_are_not_there(kernel: EmbeddedKernel) -> None:
     spec = read_object(compile_object(text)).programs["prog"]
     with pytest.raises(NotSupportedError, match="embedded kernel"):
         kernel.load_program(spec, {})
+
+
+def test_static_probe_with_arguments(kernel: EmbeddedKernel) -> None:
+    calls = "int main(void) { in_registers(1, 2, 3); in_registers(40, 5, 6); return 0; }"
+    with c_program(f"{PROBES}\n{calls}") as path:
+        text = f"""
+        #include <bpf/usdt.bpf.h>
+        SEC("usdt/{path}:st:registers") int BPF_USDT(f, int a, unsigned long b, short c)
+        {{ hits++; last = last * 1000 + a * 10 + b + c; return 0; }}
+        """
+        assert values(kernel, text, str(path)) == (2, 15 * 1000 + 411)
+
+
+def test_many_functions_of_a_file(kernel: EmbeddedKernel) -> None:
+    with c_program(USER, "-fno-inline", "-O0") as path:
+        text = f'SEC("uprobe.multi/{path}:?irs*") int f(void *ctx) {{ hits++; return 0; }}'
+        assert values(kernel, text, str(path))[0] == 3
+
+
+def test_many_system_calls(kernel: EmbeddedKernel) -> None:
+    prefix = "__arm64" if os.uname().machine == "aarch64" else "__x64"
+    with c_program(USER) as path:
+        text = f'SEC("kprobe.multi/{prefix}_sys_getpp*") int f(void *ctx) {{ hits++; return 0; }}'
+        assert values(kernel, text, str(path))[0] == 1

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stingless.errors import ObjectError
-from stingless.linux.usdt import packed
 from stingless.symbols.usdt import CONST, REG, REG_DEREF, SIB, Argument, arguments, parse, probe, probes
+from stingless.usdt_specs import packed
 from tests import usdt_program
 
 X86, ARM = "x86_64", "aarch64"

@@ -277,6 +277,11 @@ class Program:
         """Have `owned` live as long as this program."""
         self._kept.append(owned)
 
+    def know(self, objects: Objects) -> None:
+        """From now on it reads these kernel objects."""
+        self._kept.append(objects)
+        self._env.objects = objects.address
+
     @property
     def address(self) -> int:
         """Of the `struct st_prog`; valid while this object lives."""

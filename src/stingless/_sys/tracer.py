@@ -32,6 +32,11 @@ class LinkKind(IntEnum):
     EXEC = 12
     FORK = 13
     PROCESS_EXIT = 14
+    RAW_EXEC = 15
+    RAW_FORK = 16
+    RAW_PROCESS_EXIT = 17
+    SIGNAL_GENERATE = 18
+    SIGNAL_DELIVER = 19
 
 
 class Report(IntEnum):

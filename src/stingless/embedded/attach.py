@@ -14,6 +14,9 @@ from stingless.obj.spec import ProgramSpec
 _TYPES: Mapping[type[Event], ProgramType] = {
     events.Kprobe: ProgramType.KPROBE,
     events.Uprobe: ProgramType.KPROBE,
+    events.UprobeMulti: ProgramType.KPROBE,
+    events.KprobeMulti: ProgramType.KPROBE,
+    events.Usdt: ProgramType.KPROBE,
     events.Tracepoint: ProgramType.TRACEPOINT,
     events.RawTracepoint: ProgramType.RAW_TRACEPOINT,
     events.PerfEvent: ProgramType.PERF_EVENT,
@@ -22,9 +25,6 @@ _TYPES: Mapping[type[Event], ProgramType] = {
 }
 _LINUX = "it needs the Linux kernel: run as root with `--kernel linux`"
 _INSTEAD: Mapping[type[Event], str] = {
-    events.KprobeMulti: "take a kprobe or ksyscall program for each system call",
-    events.UprobeMulti: "take a uprobe program, attached to each function",
-    events.Usdt: "take a uprobe at a function near the probe",
     events.Tracing: "take a kprobe or ksyscall of a system call, or a raw tracepoint",
     events.TracingMulti: "take a kprobe or ksyscall program for each system call",
     events.Tc: "take an xdp program for what comes in",

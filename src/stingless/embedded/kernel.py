@@ -16,7 +16,7 @@ from stingless.embedded.maps import EmbeddedMap
 from stingless.embedded.programs import SUPPORTED, EmbeddedProgram
 from stingless.embedded.readers import EmbeddedTraceReader, PerfReader, RingReader
 from stingless.errors import ClosedError, LoadError, NotSupportedError, UnknownNameError
-from stingless.events import Event, SocketFilter, Xdp
+from stingless.events import Event, KprobeMulti, RawTracepoint, SocketFilter, UprobeMulti, Usdt, Xdp
 from stingless.kernel import Command, EventOptions, Link, Map, Probe, Program
 from stingless.obj.spec import MapSpec, ObjectSpec, ProgramSpec
 from stingless.owned import Owned
@@ -24,6 +24,7 @@ from stingless.owned import Owned
 if TYPE_CHECKING:
     from stingless.btf.types import Btf
     from stingless.embedded.objects.known import KnownObjects
+    from stingless.embedded.sources.many import ManyLinks
     from stingless.embedded.sources.packets import SocketFilterLink, XdpLink
     from stingless.embedded.sources.tracer import Tracer, TracerLink
 
@@ -188,12 +189,18 @@ class EmbeddedKernel:
             raise TypeError(f"program {program.spec.name!r} is of another kernel: {type(program).__name__}")
         program._open(f"program {program.spec.name!r}")
         attach.check(program.spec, event)
-        link: XdpLink | SocketFilterLink | TracerLink
+        link: XdpLink | SocketFilterLink | TracerLink | ManyLinks
         if isinstance(event, Xdp | SocketFilter):
             from stingless.embedded.sources import packets
 
             link = packets.attach(self, program, event)
+        elif isinstance(event, KprobeMulti | UprobeMulti | Usdt):
+            from stingless.embedded.sources import many
+
+            link = many.attach(self.tracer, program, event)
         else:
+            if isinstance(event, RawTracepoint) and event.name.startswith("sched_"):
+                program.know(self._known_objects())  # its arguments are tasks
             link = self.tracer.attach(program, event)
         self._links[id(link)] = link
         link._home = self._links

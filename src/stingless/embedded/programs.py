@@ -62,6 +62,7 @@ class EmbeddedProgram(Owned):
         self._context_bytes = verified.max_ctx_offset
         self._verified_insns = verified.insns_processed
         self._loaded_at = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self.maps = dict(maps)
         self._maps = tuple(maps[name] for name in dict.fromkeys(ref.map for ref in spec.map_refs))
         code = bytearray(spec.code)
         for ref in spec.map_refs:
@@ -90,6 +91,12 @@ class EmbeddedProgram(Owned):
             self._tiers = tiers.watch(self.handle) if engine == "auto" else tiers.Tiers(self.handle)
             if engine == "jit":
                 self._tiers.compile()
+
+    def know(self, objects: KnownObjects | None) -> None:
+        """Let it read kernel objects, also when it did not ask for the current task."""
+        if objects is not None and self.objects is None:
+            self.objects = objects
+            self.handle.know(objects.native)
 
     @property
     def spec(self) -> ProgramSpec:

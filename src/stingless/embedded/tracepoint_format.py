@@ -10,14 +10,15 @@ from stingless.errors import UnknownNameError
 def tracepoint_format(category: str, name: str) -> str:
     """The text that tracefs events/CATEGORY/NAME/format would have, without the print format.  Raises
     `UnknownNameError`."""
-    record = sched.RECORDS.get(name) if category == "sched" else syscalls.record_of(category, name)
+    known = {"sched": sched.RECORDS, "signal": sched.SIGNALS}.get(category)
+    record = known.get(name) if known is not None else syscalls.record_of(category, name)
     if record is None:
         raise UnknownNameError(
             "tracepoint",
             f"{category}:{name}",
             _names(category),
             "the embedded kernel has syscalls:sys_enter_*, syscalls:sys_exit_*, raw_syscalls:sys_enter,"
-            " raw_syscalls:sys_exit and sched:sched_process_exec, _fork and _exit",
+            " raw_syscalls:sys_exit, sched:sched_process_exec, _fork and _exit, signal:signal_generate and _deliver",
         )
     lines = [f"name: {name}", "ID: 0", "format:"]
     for field in record:
@@ -34,7 +35,7 @@ def tracepoint_format(category: str, name: str) -> str:
 
 def tracepoints() -> list[str]:
     """The names, "category:name", of all that there are."""
-    return [each for category in ("raw_syscalls", "sched", "syscalls") for each in _names(category)]
+    return [each for category in ("raw_syscalls", "sched", "signal", "syscalls") for each in _names(category)]
 
 
 def _names(category: str) -> list[str]:
@@ -42,6 +43,8 @@ def _names(category: str) -> list[str]:
         return ["raw_syscalls:sys_enter", "raw_syscalls:sys_exit"]
     if category == "sched":
         return [f"sched:{name}" for name in sched.RECORDS]
+    if category == "signal":
+        return [f"signal:{name}" for name in sched.SIGNALS]
     table = syscalls.table()
     calls = [table.kernel_names.get(call, call) for call in table.numbers]
     return [f"syscalls:sys_{edge}_{call}" for edge in ("enter", "exit") for call in calls]

@@ -22,58 +22,10 @@ from stingless.linux import host, perf_link, uprobe
 from stingless.linux.links import LinkGroup, LinuxLink, require_type
 from stingless.linux.maps import LinuxMap
 from stingless.linux.programs import LinuxProgram
-from stingless.symbols.usdt import Argument, Place, arguments, probe, probes
+from stingless.symbols.usdt import Place, arguments, probe, probes
+from stingless.usdt_specs import BY_IP, SPEC_SIZE, SPECS, Room, packed
 
-SPECS, BY_IP = "__bpf_usdt_specs", "__bpf_usdt_ip_to_spec_id"
-_MAX_ARGUMENTS = 12
-_U64 = (1 << 64) - 1
-_ARGUMENT = struct.Struct("=QIhBB")
-_SPEC = struct.Struct(f"={_MAX_ARGUMENTS * _ARGUMENT.size}sQh6x")
-
-
-class _Room:
-    """What the maps of an object hold: descriptions by index, and on old kernels indexes by address, each with how many
-    attached places it serves."""
-
-    def __init__(self, size: int) -> None:
-        self._ids: dict[bytes, int] = {}
-        self._users: dict[int | bytes, int] = {}
-        self._by_address: dict[bytes, int] = {}
-        self._free = list(range(size - 1, -1, -1))
-
-    def take(self, spec: bytes) -> int:
-        """Raises `IndexError` when it is full."""
-        number = self._ids.get(spec)
-        if number is None:
-            number = self._ids[spec] = self._free.pop()
-        self._users[number] = self._users.get(number, 0) + 1
-        return number
-
-    def give_back(self, number: int) -> None:
-        if not self._left(number):
-            self._ids = {spec: each for spec, each in self._ids.items() if each != number}
-            self._free.append(number)
-
-    def take_address(self, key: bytes, number: int) -> bool:
-        """Whether the address is free, or has the same description."""
-        if self._by_address.setdefault(key, number) != number:
-            return False
-        self._users[key] = self._users.get(key, 0) + 1
-        return True
-
-    def give_address_back(self, key: bytes) -> bool:
-        """Whether that was its last user."""
-        if self._left(key):
-            return False
-        del self._by_address[key]
-        return True
-
-    def _left(self, what: int | bytes) -> int:
-        self._users[what] -= 1
-        return self._users[what] or self._users.pop(what)
-
-
-_rooms: WeakKeyDictionary[LinuxMap, _Room] = WeakKeyDictionary()
+_rooms: WeakKeyDictionary[LinuxMap, Room] = WeakKeyDictionary()
 
 
 class UsdtLink(LinkGroup):
@@ -81,7 +33,7 @@ class UsdtLink(LinkGroup):
 
     def __init__(self, event: Usdt, specs: LinuxMap, by_ip: LinuxMap | None) -> None:
         super().__init__(event, ())
-        self._room = _rooms.setdefault(specs, _Room(specs.spec.max_entries))
+        self._room = _rooms.setdefault(specs, Room(specs.spec.max_entries))
         self._specs = specs
         self.by_ip = by_ip
         self._numbers: list[int] = []
@@ -124,8 +76,8 @@ def attach(program: LinuxProgram, event: Usdt) -> LinkGroup:
         specs, by_ip = program.maps.get(SPECS), program.maps.get(BY_IP)
         if specs is None:  # a program that looks at no arguments
             return _plain(program, event, places)
-        if specs.spec.value_size != _SPEC.size:
-            raise AttachError(f"{what}: values of its map {SPECS} have not {_SPEC.size} bytes", errno.EINVAL)
+        if specs.spec.value_size != SPEC_SIZE:
+            raise AttachError(f"{what}: values of its map {SPECS} have not {SPEC_SIZE} bytes", errno.EINVAL)
         link = UsdtLink(event, specs, None if perf_link.bpf_links() else by_ip)
         try:
             for place in places:
@@ -165,19 +117,6 @@ def _plain(program: LinuxProgram, event: Usdt, places: Sequence[Place]) -> LinkG
 def _uprobe(event: Usdt, place: Place, cookie: int) -> Uprobe:
     symbol = f"{event.provider}:{event.name}"
     return Uprobe(event.path, place.offset, False, event.pid, symbol, cookie, place.semaphore)
-
-
-def packed(found: Sequence[Argument], cookie: int) -> bytes:
-    """`struct __bpf_usdt_spec`.  Raises `ObjectError`."""
-    if len(found) > _MAX_ARGUMENTS:
-        raise ObjectError(f"the static probe has {len(found)} arguments; programs take {_MAX_ARGUMENTS}")
-    parts = (
-        _ARGUMENT.pack(
-            a.value & (1 << 64) - 1, a.kind | a.index << 8 | a.scale << 20, a.register, a.signed, 64 - 8 * a.size
-        )
-        for a in found
-    )
-    return _SPEC.pack(b"".join(parts), cookie, len(found))
 
 
 def _address(event: Usdt, place: Place) -> int:

@@ -139,6 +139,14 @@ u64 st_objects_current(struct st_objects *objects, const struct st_task *task)
 	return address;
 }
 
+u64 st_objects_task(struct st_objects *objects, s32 tid)
+{
+	st_acquire(&objects->lock);
+	u64 address = st_object(objects, ST_OBJECT_task_struct, (u32)tid, 0);
+	st_release(&objects->lock);
+	return address;
+}
+
 static void fill(struct st_objects *objects, struct st_object *object, u32 number)
 {
 	const struct st_object_field *field = &objects->layouts[object->kind].fields[number];

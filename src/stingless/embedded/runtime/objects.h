@@ -61,6 +61,8 @@ bool st_objects_has_unread(const struct st_objects *objects);
 
 /* The address of the current task's struct, as of a new event. */
 u64 st_objects_current(struct st_objects *objects, const struct st_task *task);
+/* That of any task. */
+u64 st_objects_task(struct st_objects *objects, s32 tid);
 /* Reads from an object: bytes read, at most `size`, up to its end; with `string`, up to a NUL and with it. */
 u64 st_objects_read(struct st_objects *objects, void *to, u64 address, u64 size, bool string);
 /* The task is gone: another may get its number. */

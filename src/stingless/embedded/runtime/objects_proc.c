@@ -86,20 +86,6 @@ static char state_of(struct st_objects *objects, s32 tid)
 	return state ? *state : 0;
 }
 
-static u64 hexadecimal(const char *text)
-{
-	u64 value = 0;
-	for (;; text++) {
-		char c = *text;
-		if (c >= '0' && c <= '9')
-			value = value * 16 + (u64)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			value = value * 16 + (u64)(c - 'a' + 10);
-		else if (c != ' ' && c != '\t')
-			return value;
-	}
-}
-
 /* /proc/TID/NAME as a link: what it points to. */
 static bool link_of(s32 tid, const char *name, char *to)
 {
@@ -280,7 +266,7 @@ enum st_value st_object_value(struct st_objects *objects, const struct st_object
 		*value = 0;
 		for (; *mask && *mask != '\n'; mask++)
 			if (*mask != ',' && *mask != ' ' && *mask != '\t')
-				*value += (u64)__builtin_popcount((u32)hexadecimal((char[]){*mask, 0}));
+				*value += (u64)__builtin_popcount((u32)st_proc_hexadecimal((char[]){*mask, 0}));
 		break;
 	}
 	case ST_FROM_LOGIN_UID: *value = st_proc_number(other(objects, tid, "loginuid")); break;
@@ -328,7 +314,7 @@ enum st_value st_object_value(struct st_objects *objects, const struct st_object
 	case ST_FROM_GID: *value = number_at(status(objects, tid, "Gid:"), index); break;
 	case ST_FROM_CAPABILITIES: {
 		static const char *const LINES[] = {"CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"};
-		*value = hexadecimal(status(objects, tid, LINES[index]));
+		*value = st_proc_hexadecimal(status(objects, tid, LINES[index]));
 		break;
 	}
 	case ST_FROM_USER_NS:

@@ -205,7 +205,7 @@ static void summarize(struct st_tracer *tracer)
 		if (!link->used)
 			continue;
 		tracer->uses_comm |= link->uses_comm;
-		tracer->follow_exit |= link->kind == ST_PROCESS_EXIT;
+		tracer->follow_exit |= link->kind == ST_PROCESS_EXIT || link->kind == ST_RAW_PROCESS_EXIT || link->kind == ST_SIGNAL_GENERATE;
 		if (link->kind == ST_SAMPLE) {
 			tracer->samples = true;
 			if (!tracer->period || link->period < tracer->period)
@@ -534,6 +534,7 @@ static void on_signal(struct st_tracer *tracer, struct st_thread *thread, u32 si
 		return;
 	}
 	st_step_abandon(tracer, thread);
+	st_signal_deliver(tracer, thread, signal, 0);
 	st_resume(tracer, thread, signal);
 }
 
@@ -613,6 +614,8 @@ static void on_stop(struct st_tracer *tracer, s32 tid, s32 status)
 	case PTRACE_EVENT_EXIT:
 		thread->task.exit_code = (s32)event_message(tid);
 		st_scheduler_event(tracer, thread, ST_PROCESS_EXIT, 0);
+		if (thread->group && thread->group->live == 1 && !thread->exiting)
+			st_signal_exit(tracer, thread);
 		if (thread->group && !thread->exiting)
 			thread->group->live--;
 		thread->exiting = true;

@@ -34,6 +34,11 @@ enum st_link_kind {
 	ST_EXEC,           /* record of sched:sched_process_exec */
 	ST_FORK,           /* record of sched:sched_process_fork */
 	ST_PROCESS_EXIT,   /* record of sched:sched_process_exit */
+	ST_RAW_EXEC,       /* {struct task_struct *, pid_t former, 0} */
+	ST_RAW_FORK,       /* {struct task_struct *parent, struct task_struct *child} */
+	ST_RAW_PROCESS_EXIT, /* {struct task_struct *, bool group_dead} */
+	ST_SIGNAL_GENERATE, /* record of signal:signal_generate */
+	ST_SIGNAL_DELIVER, /* record of signal:signal_deliver */
 };
 
 #define ST_ANY -1
@@ -250,6 +255,7 @@ char *st_append_number(char *to, u64 value); /* its end */
 /* What follows NAME at the start of a line, or "". */
 const char *st_proc_field(const char *text, const char *name);
 u64 st_proc_number(const char *text); /* after spaces */
+u64 st_proc_hexadecimal(const char *text);
 s64 st_read_proc(s32 pid, const char *name, char *to, usize room); /* bytes or -errno; ends with 0 */
 int st_open_memory(s32 tid);
 char *st_read_maps(s32 pid);                                       /* malloc-ed */
@@ -270,6 +276,13 @@ void st_call_exit(struct st_tracer *tracer, struct st_thread *thread);
 void st_call_child(struct st_tracer *tracer, struct st_thread *thread);
 /* `other`: the child of a fork, or the thread that executed. */
 void st_scheduler_event(struct st_tracer *tracer, struct st_thread *thread, u32 kind, s32 other);
+
+/* tracer_signal.c */
+bool st_signals_wanted(const struct st_tracer *tracer);                  /* the calls that send signals are */
+void st_signal_call(struct st_tracer *tracer, struct st_thread *thread); /* at the entry of a call */
+void st_signal_exit(struct st_tracer *tracer, struct st_thread *thread); /* the last thread of a process ends */
+/* Before it is delivered; `known`: its siginfo_t, else it is asked for. */
+void st_signal_deliver(struct st_tracer *tracer, struct st_thread *thread, u32 signal, const void *known);
 
 /* tracer_sample.c */
 s32 st_ticker_start(struct st_tracer *tracer);

@@ -51,6 +51,11 @@ u32 st_filter(struct st_tracer *tracer, void *instructions)
 		else if (link->number < 1024)
 			tracer->filter[link->number / 64] |= 1ull << link->number % 64;
 	}
+	if (st_signals_wanted(tracer)) {
+		static const u32 senders[] = {NR_KILL, NR_TKILL, NR_TGKILL, NR_RT_SIGQUEUEINFO, NR_RT_TGSIGQUEUEINFO};
+		for (u32 i = 0; i < sizeof senders / sizeof *senders; i++)
+			tracer->filter[senders[i] / 64] |= 1ull << senders[i] % 64;
+	}
 	tracer->filter_maps = uprobes;
 	tracer->filter_data = counters;
 	f[n++] = (struct filter){LD_ABS, 0, 0, DATA_ARCH};
@@ -113,6 +118,8 @@ static bool is_everywhere(const struct st_tracer *tracer, const struct st_link *
 /* Whether something is attached that the filter does not see. */
 bool st_calls_wanted(struct st_tracer *tracer)
 {
+	if (st_signals_wanted(tracer) && !in_filter(tracer, NR_KILL))
+		return true;
 	for (u32 i = 0; i < tracer->link_count; i++) {
 		const struct st_link *link = &tracer->links[i];
 		if (!link->used)
@@ -213,6 +220,8 @@ void st_call_entry(struct st_tracer *tracer, struct st_thread *thread, bool by_f
 		thread->scan_wanted = thread->exit_wanted = true;
 	/* A call that the filter traps too stops twice when all calls stop; the filter's stop is the second. */
 	bool ours = by_filter || !in_filter(tracer, nr);
+	if (ours && st_signals_wanted(tracer))
+		st_signal_call(tracer, thread);
 	for (u32 i = 0; i < tracer->link_count; i++) {
 		struct st_link *link = &tracer->links[i];
 		if (!is_call(link->kind) || !concerns(link, nr))
@@ -279,11 +288,32 @@ static u32 place(u8 *record, u32 *end, const char *text, usize length)
 	return at | (u32)(length + 1) << 16;
 }
 
+/* The arguments as the kernel passes them; a task is the address of its struct. */
+static void raw_event(struct st_tracer *tracer, struct st_thread *thread, u32 kind, s32 other)
+{
+	struct st_objects *objects = tracer->objects;
+	if (!thread->task_at)
+		st_read_task(thread);
+	u64 record[3] = {objects ? st_objects_current(objects, &thread->task) : 0};
+	if (kind == ST_RAW_FORK)
+		record[1] = objects ? st_objects_task(objects, other) : 0;
+	else
+		record[1] = kind == ST_RAW_EXEC ? (u32)other : thread->group->live == 1;
+	for (u32 i = 0; i < tracer->link_count; i++)
+		if (tracer->links[i].used && tracer->links[i].kind == kind)
+			st_fire(tracer, thread, &tracer->links[i], record, sizeof record, 0, 0);
+}
+
 void st_scheduler_event(struct st_tracer *tracer, struct st_thread *thread, u32 kind, s32 other)
 {
-	bool wanted = false;
-	for (u32 i = 0; i < tracer->link_count; i++)
+	bool wanted = false, raw = false;
+	u32 raw_kind = kind == ST_EXEC ? ST_RAW_EXEC : kind == ST_FORK ? ST_RAW_FORK : ST_RAW_PROCESS_EXIT;
+	for (u32 i = 0; i < tracer->link_count; i++) {
 		wanted |= tracer->links[i].used && tracer->links[i].kind == kind;
+		raw |= tracer->links[i].used && tracer->links[i].kind == raw_kind;
+	}
+	if (raw)
+		raw_event(tracer, thread, raw_kind, other);
 	if (!wanted)
 		return;
 	u8 record[4200];

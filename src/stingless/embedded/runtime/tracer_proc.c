@@ -68,6 +68,20 @@ const char *st_proc_field(const char *text, const char *name)
 	return "";
 }
 
+u64 st_proc_hexadecimal(const char *text)
+{
+	u64 value = 0;
+	for (;; text++) {
+		char c = *text;
+		if (c >= '0' && c <= '9')
+			value = value * 16 + (u64)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			value = value * 16 + (u64)(c - 'a' + 10);
+		else if (c != ' ' && c != '\t')
+			return value;
+	}
+}
+
 u64 st_proc_number(const char *text)
 {
 	u64 value = 0;
@@ -106,9 +120,7 @@ bool st_trap_pends(s32 tid)
 	if (st_read_proc(tid, "status", text, sizeof text) <= 0)
 		return false;
 	const char *mask = st_proc_field(text, "SigPnd:\t");
-	if (strlen(mask) < 16)
-		return false;
-	return (mask[14] <= '9' ? mask[14] - '0' : mask[14] - 'a' + 10) & 1; /* bit 4 of 64, in sixteen digits */
+	return st_proc_hexadecimal(mask) >> 4 & 1;
 }
 
 u64 st_auxv(s32 pid, u64 type)

@@ -295,7 +295,7 @@ static void fire(struct st_tracer *tracer, struct st_thread *thread, u32 kind, u
 		if (link->pid != ST_ANY && link->pid != thread->group->tgid)
 			continue;
 		struct st_regs copy = *regs;
-		st_fire(tracer, thread, link, &copy, sizeof copy, 0, func_ip);
+		st_fire(tracer, thread, link, &copy, sizeof copy, regs, func_ip);
 	}
 }
 
@@ -448,6 +448,7 @@ static void resume_with_held(struct st_tracer *tracer, struct st_thread *thread)
 	if (thread->held_count) {
 		signal = *(u32 *)thread->held[0];
 		st_ptrace(PTRACE_SETSIGINFO, thread->tid, 0, (u64)thread->held[0]);
+		st_signal_deliver(tracer, thread, signal, thread->held[0]);
 	}
 	thread->held_count = 0;
 	st_resume(tracer, thread, signal);

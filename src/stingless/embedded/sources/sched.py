@@ -1,10 +1,28 @@
-"""The records of the scheduler tracepoints that the ptrace event source fires, as Linux 6.18 lays them out."""
+"""The records of the tracepoints of tasks and signals, as Linux 6.18 lays them out."""
 
 from __future__ import annotations
 
 from stingless.syscalls import COMMON, Field
 
 _PID = "pid_t"
+
+_INT = ("sig", "errno", "code")
+SIGNALS: dict[str, tuple[Field, ...]] = {
+    "signal_generate": (
+        *COMMON,
+        *(Field("int", name, 8 + 4 * place, 4, True) for place, name in enumerate(_INT)),
+        Field("char[16]", "comm", 20, 16),
+        Field(_PID, "pid", 36, 4, True),
+        Field("int", "group", 40, 4, True),
+        Field("int", "result", 44, 4, True),
+    ),
+    "signal_deliver": (
+        *COMMON,
+        *(Field("int", name, 8 + 4 * place, 4, True) for place, name in enumerate(_INT)),
+        Field("unsigned long", "sa_handler", 24, 8),
+        Field("unsigned long", "sa_flags", 32, 8),
+    ),
+}
 
 RECORDS: dict[str, tuple[Field, ...]] = {
     "sched_process_exec": (

@@ -26,15 +26,22 @@ from stingless.events import (
 
 _THERE_ARE = (
     "the embedded kernel has the system call functions (sys_X, __x64_sys_X), tracepoints syscalls:sys_enter_X and"
-    " sys_exit_X, raw_syscalls:sys_enter and sys_exit, sched:sched_process_exec, _fork and _exit, raw tracepoints"
-    " sys_enter and sys_exit, uprobes and uretprobes, and perf events of the software clocks (cpu-clock, task-clock)"
+    " sys_exit_X, raw_syscalls:sys_enter and sys_exit, sched:sched_process_exec, _fork and _exit,"
+    " signal:signal_generate and _deliver, raw tracepoints sys_enter, sys_exit, sched_process_exec, _fork and _exit,"
+    " uprobes and uretprobes, and perf events of the software clocks (cpu-clock, task-clock)"
 )
 _SCHED = {
     "sched_process_exec": LinkKind.EXEC,
     "sched_process_fork": LinkKind.FORK,
     "sched_process_exit": LinkKind.PROCESS_EXIT,
 }
-_RAW = {"sys_enter": LinkKind.RAW_ENTER, "sys_exit": LinkKind.RAW_EXIT}
+_SIGNAL = {"signal_generate": LinkKind.SIGNAL_GENERATE, "signal_deliver": LinkKind.SIGNAL_DELIVER}
+TASKS = {
+    "sched_process_exec": LinkKind.RAW_EXEC,
+    "sched_process_fork": LinkKind.RAW_FORK,
+    "sched_process_exit": LinkKind.RAW_PROCESS_EXIT,
+}  # raw tracepoints with tasks as arguments
+_RAW = {"sys_enter": LinkKind.RAW_ENTER, "sys_exit": LinkKind.RAW_EXIT, **TASKS}
 _RAW_SYSCALLS = {"sys_enter": LinkKind.SYSCALLS_ENTER, "sys_exit": LinkKind.SYSCALLS_EXIT}
 _SHORTEST_PERIOD = 100_000  # ns: a sample costs two switches between the tracer and the thread
 
@@ -109,6 +116,8 @@ def _kprobe(event: Kprobe) -> Target:
 def _tracepoint(event: Tracepoint) -> Target:
     if event.category == "sched" and event.name in _SCHED:
         return Target(_SCHED[event.name])
+    if event.category == "signal" and event.name in _SIGNAL:
+        return Target(_SIGNAL[event.name])
     if event.category == "raw_syscalls" and event.name in _RAW_SYSCALLS:
         return Target(_RAW_SYSCALLS[event.name])
     if event.category == "syscalls":
@@ -119,7 +128,7 @@ def _tracepoint(event: Tracepoint) -> Target:
             return Target(LinkKind.SYS_ENTER if edge == "enter" else LinkKind.SYS_EXIT, calls.numbers[call])
         known = [f"sys_{edge or 'enter'}_{calls.kernel_names.get(each, each)}" for each in calls.numbers]
     else:
-        known = list({"sched": _SCHED, "raw_syscalls": _RAW_SYSCALLS}.get(event.category, ()))
+        known = list({"sched": _SCHED, "raw_syscalls": _RAW_SYSCALLS, "signal": _SIGNAL}.get(event.category, ()))
     raise _no_such(event, event.name, known, f"tracepoint of category {event.category!r} named")
 
 
