@@ -1,4 +1,4 @@
-"""`python -m benchmarks [start] [tools] [ptrace] [load] [hash] [ring]`: run the benchmarks named, or all."""
+"""`python -m benchmarks [start] [tools] [ptrace] [load] [hash] [ring] [vm]`: run the benchmarks named, or all."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks import bcc_start, bulk, load, ptrace_events, start
+from benchmarks import bcc_start, bulk, load, ptrace_events, start, vm
 from tests.vm.kernels import default_kernel, load_kernels
 
-NAMES = ("start", "tools", "ptrace", "load", "hash", "ring")
+NAMES = ("start", "tools", "ptrace", "load", "hash", "ring", "vm")
 
 
 def main() -> None:
@@ -43,6 +43,8 @@ def main() -> None:
         bulk.report_hash(options.pairs, options.kernel)
     if "ring" in names:
         bulk.report_ring(options.pairs, options.kernel)
+    if "vm" in names:
+        vm.report(10 * options.pairs)
 
 
 if __name__ == "__main__":

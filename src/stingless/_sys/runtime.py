@@ -311,7 +311,7 @@ class Program:
         self._careful = careful
         self._env.careful = address
 
-    def _check(self, fault: int) -> None:
+    def check(self, fault: int) -> None:
         if not fault:
             return
         if self._careful is None:
@@ -325,7 +325,7 @@ class Program:
         """R0 of a run on the context at `address`."""
         run = _ContextRun(self.address, address, 0, None, 1)
         self._library.st_run_context(byref(run))
-        self._check(run.fault)
+        self.check(run.fault)
         return int(run.retval)
 
     def run_context(
@@ -338,7 +338,7 @@ class Program:
             run.task = ctypes.pointer(task)
         run.cookie = cookie
         self._library.st_run_context(byref(run))
-        self._check(run.fault)
+        self.check(run.fault)
         return run.retval, buffer.raw[: len(ctx)], run.duration
 
     def run_context_data(
@@ -359,5 +359,5 @@ class Program:
     def run_packet(self, frame: bytes, **how: Any) -> PacketResult:
         """See `stingless._sys.runtime_packet.run_packet`."""
         result = run_packet(self._library, self.address, frame, **how)
-        self._check(result.fault)
+        self.check(result.fault)
         return result

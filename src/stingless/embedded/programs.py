@@ -6,7 +6,7 @@ import copy
 import errno
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stingless._sys.runtime import Ring, Task
+    from stingless.embedded.batch import ManyResult
     from stingless.embedded.jit.tiers import Tiers
     from stingless.embedded.objects.known import KnownObjects
     from stingless.embedded.verifier import VerifierResult
@@ -188,6 +189,22 @@ class EmbeddedProgram(Owned):
         if self.objects is not None:
             self.objects.look()
         return RunResult(retval & 0xFFFFFFFF, b"", after if ctx else b"", duration)
+
+    def run_many(self, packets: Iterable[bytes], *, keep: bool = True) -> ManyResult:
+        """Run once on each Ethernet frame, as `run(data)` does, in one call.  Without `keep`, what the program made of
+        the packets is not kept.  Packet programs only."""
+        from stingless.embedded.batch import run_many
+
+        self._open(f"program {self._spec.name!r}")
+        return run_many(self, packets, keep)
+
+    def prepare(self, data: bytes) -> Callable[[], int]:
+        """A function that runs the program on the packet `data`, anew each time, and returns the verdict: for when even
+        `run()` costs too much.  Packet programs only; not for several threads at once."""
+        from stingless.embedded.batch import prepare
+
+        self._open(f"program {self._spec.name!r}")
+        return prepare(self, data)
 
     def trace(
         self,

@@ -25,14 +25,14 @@ XDP_ROOM = _PAGE - _SHARED_INFO
 XDP_MD, SK_BUFF = struct.Struct("<6I"), 192
 MAX_FRAGS = 17
 _META_MAX = 216  # what struct xdp_frame leaves of the headroom
-_SKB_MOST = _PAGE - 64 - _SHARED_INFO  # behind NET_SKB_PAD
-_NETWORK_HEADER = {b"\x08\x00": 20, b"\x86\xdd": 40}
+SKB_MOST = _PAGE - 64 - _SHARED_INFO  # behind NET_SKB_PAD
+NETWORK_HEADER = {b"\x08\x00": 20, b"\x86\xdd": 40}
 _GSO_MOST_SEGMENTS, _GSO_MOST = 65535, 65536
-_LOOPBACK = 1
+LOOPBACK = 1
 
 # Programs that see the link header, and those whose packet begins behind it.
-_SEES_LINK = frozenset({P.SCHED_CLS, P.SCHED_ACT})
-SKB = _SEES_LINK | {P.SOCKET_FILTER, P.CGROUP_SKB, P.LWT_IN, P.LWT_OUT, P.LWT_XMIT, P.LWT_SEG6LOCAL}
+SEES_LINK = frozenset({P.SCHED_CLS, P.SCHED_ACT})
+SKB = SEES_LINK | {P.SOCKET_FILTER, P.CGROUP_SKB, P.LWT_IN, P.LWT_OUT, P.LWT_XMIT, P.LWT_SEG6LOCAL}
 
 # Of struct __sk_buff, what a caller may set: offset and bytes.  data_end (80) is read by later kernels.
 _MAY_SET = ((8, 4), (32, 4), (36, 4), (40, 4), (48, 20), (152, 8), (160, 4), (164, 4), (176, 4), (184, 8))
@@ -60,10 +60,10 @@ def run_skb(program: EmbeddedProgram, data: bytes | None, ctx: bytes | None, rep
     it: it is zeros in the result."""
     if data is None or len(data) < ETH_HLEN:
         raise refuse(program, "a packet has an Ethernet header, 14 bytes at least")
-    if len(data) > _SKB_MOST:
-        raise refuse(program, f"a packet has at most {_SKB_MOST} bytes, not {len(data)}")
-    pull = 0 if program.spec.type in _SEES_LINK else ETH_HLEN
-    least = _NETWORK_HEADER.get(data[12:14], 0)
+    if len(data) > SKB_MOST:
+        raise refuse(program, f"a packet has at most {SKB_MOST} bytes, not {len(data)}")
+    pull = 0 if program.spec.type in SEES_LINK else ETH_HLEN
+    least = NETWORK_HEADER.get(data[12:14], 0)
     if len(data) < ETH_HLEN + least:
         raise refuse(
             program, f"the network header of its protocol has {least} bytes, of which {len(data) - ETH_HLEN} are there"
@@ -74,7 +74,7 @@ def run_skb(program: EmbeddedProgram, data: bytes | None, ctx: bytes | None, rep
     if ctx is not None and not any(visible[160:164]):
         visible[160:164] = (len(data) - pull).to_bytes(4, "little")  # wire_len
     if not any(visible[40:44]):
-        visible[40:44] = _LOOPBACK.to_bytes(4, "little")
+        visible[40:44] = LOOPBACK.to_bytes(4, "little")
     # gso_size is 16 bits in the kernel.
     given = bytes(visible[:178] + bytes(2) + visible[180:])
     result = program.handle.run_packet(data, pull=pull, visible=given, repeat=repeat)
@@ -125,7 +125,7 @@ def run_xdp(program: EmbeddedProgram, data: bytes | None, ctx: bytes | None, rep
     if len(data) - linear > MAX_FRAGS * _PAGE:
         raise refuse(program, f"more than {MAX_FRAGS} fragments of {_PAGE} bytes", errno.ENOMEM)
     visible = bytearray(XDP_MD.size)
-    struct.pack_into("<2I", visible, 12, ifindex or _LOOPBACK, queue)
+    struct.pack_into("<2I", visible, 12, ifindex or LOOPBACK, queue)
     result = program.handle.run_packet(
         data, headroom=headroom, room=XDP_ROOM, linear=linear, meta=meta, visible=bytes(visible), repeat=repeat
     )

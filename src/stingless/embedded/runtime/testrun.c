@@ -39,11 +39,15 @@ ST_EXPORT void st_run_packet(struct st_packet_run *run);
 
 static u64 repeat(const struct st_prog *prog, void *ctx, struct st_env *env, u32 times, u64 *duration)
 {
+	if (!times) { /* once, and nobody asks how long it took */
+		*duration = 0;
+		return st_run(prog, ctx, env);
+	}
 	struct st_env clock = {0};
 	u64 start = st_clock(&clock, 1), result = 0;
 	for (u32 i = 0; i < times && !env->fault; i++)
 		result = st_run(prog, ctx, env);
-	*duration = (st_clock(&clock, 1) - start) / (times ? times : 1);
+	*duration = (st_clock(&clock, 1) - start) / times;
 	return result;
 }
 
@@ -125,6 +129,65 @@ void st_run_packet(struct st_packet_run *run)
 	run->offset = (u32)(start - run->buffer);
 	run->meta = (u32)(env.data - env.data_meta);
 	run->length = (u32)(env.data_end - start);
+}
+
+/* Frames that lie one after another, each run once.  Stops where `after` might have no room for what the program leaves. */
+struct st_batch {
+	const struct st_prog *prog;
+	const u8 *frames;
+	const u64 *ends;    /* of each frame, in `frames` */
+	u64 count;
+	u8 *buffer;         /* to run in: the longest frame and what it may grow by */
+	u64 buffer_size;
+	u32 headroom, pull; /* as of st_packet_run, with `headroom` for the offset */
+	u32 ifindex, fault; /* fault: out */
+	u32 *verdicts;      /* out */
+	u8 *after;          /* out; 0: not wanted */
+	u64 room;
+	u64 *after_ends;    /* out */
+	u64 done;           /* in and out: so many frames were run */
+	u64 used;           /* in and out: bytes of `after` */
+	u64 base;           /* added to the ends */
+	u64 duration;       /* out: ns, all together */
+};
+
+ST_EXPORT u64 st_run_batch(struct st_batch *batch);
+
+/* Returns the last verdict. */
+u64 st_run_batch(struct st_batch *batch)
+{
+	struct st_env clock = {0};
+	u64 begin = batch->count > 1 ? st_clock(&clock, 1) : 0;
+	u32 ifindex_at = batch->prog->type == ST_XDP ? 12 : SKB_IFINDEX;
+	struct st_packet_run run;
+	run.retval = 0;
+	for (; batch->done < batch->count; batch->done++) {
+		if (batch->after && batch->room - batch->used < batch->buffer_size)
+			break;
+		u64 from = batch->done ? batch->ends[batch->done - 1] : 0;
+		u32 length = (u32)(batch->ends[batch->done] - from);
+		memset(&run, 0, sizeof(run));
+		run.prog = batch->prog;
+		run.buffer = batch->buffer;
+		run.limit = batch->buffer + batch->buffer_size;
+		run.offset = batch->headroom;
+		run.length = length;
+		run.pull = batch->pull;
+		st_packet_set(&run.packet, ifindex_at, batch->ifindex);
+		memcpy(batch->buffer + batch->headroom, batch->frames + from, length);
+		st_run_packet(&run);
+		batch->verdicts[batch->done] = run.retval;
+		if ((batch->fault = run.fault))
+			break;
+		if (!batch->after)
+			continue;
+		memcpy(batch->after + batch->used, batch->buffer + run.offset + run.meta, run.length - run.meta);
+		batch->used += run.length - run.meta;
+		batch->after_ends[batch->done] = batch->base + batch->used;
+	}
+	if (begin)
+		batch->duration += st_clock(&clock, 1) - begin;
+	return run.retval;
 }
 
 ST_EXPORT void st_sizes(u32 sizes[4]);
