@@ -117,7 +117,8 @@ def step(map: Map, seed: str, make_key: Maker, make_value: Maker | None) -> obje
 
     try:
         if operation == "update":
-            return map.update(key(), value(), numbers.choice([0, 0, 0, 0, 1, 2, 3, 4, 8]))
+            map.update(key(), value(), numbers.choice([0, 0, 0, 0, 1, 2, 3, 4, 8]))
+            return None
         if operation in ("lookup", "pop", "delete"):
             return getattr(map, operation)(key())
         if operation == "next":
@@ -130,7 +131,8 @@ def step(map: Map, seed: str, make_key: Maker, make_value: Maker | None) -> obje
             return sorted_entries(map.take_entries())
         keys = [key() for _ in range(3)]
         if operation == "update_many":
-            return map.update_many(Entries(b"".join(keys), b"".join([value() for _ in keys]), 3), numbers.randrange(3))
+            map.update_many(Entries(b"".join(keys), b"".join([value() for _ in keys]), 3), numbers.randrange(3))
+            return None
         return map.delete_many(b"".join(keys))
     except KeyError:
         return "no such key"
@@ -168,9 +170,11 @@ def lru_step(loaded: LoadedObject, seed: str, room: int) -> object:
     chance = numbers.random()
     try:
         if chance < 0.6:
-            return map.update(key, bytes(map.value_bytes), numbers.choice([0, 0, 0, 1, 2]))
+            map.update(key, bytes(map.value_bytes), numbers.choice([0, 0, 0, 1, 2]))
+            return None
         if chance < 0.7:
-            return map.delete(key)
+            map.delete(key)
+            return None
         # A program's look-up counts as a use, one of user space does not.
         return loaded.program("use").run(key.ljust(64, b"\0")).retval if chance < 0.9 else map.lookup(key) is not None
     except KeyError:

@@ -114,7 +114,7 @@ def test_one_of_two_inserts() -> None:
             except MapError:
                 pass
 
-    together(*[lambda mine=mine: insert(mine) for mine in inserted])  # type: ignore[misc]
+    together(*[lambda mine=mine: insert(mine) for mine in inserted])
     assert sorted(inserted[0] + inserted[1] + inserted[2]) == list(range(KEYS))
     map.close()
 

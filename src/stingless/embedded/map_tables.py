@@ -219,7 +219,8 @@ class EmbeddedTable(EmbeddedMap):
                 descriptors.not_ours(fd),
             )
         assert self._template is not None
-        if not map_rules.like_template(self._template, inner.spec):
+        alike = map_rules.like_template(self._template, inner.spec)
+        if not alike or self._special_fields(self._template) != inner.fields:
             raise MapError(
                 f"map {self._spec.name!r}: map {inner.spec.name!r} is unlike the template of its inner maps, "
                 f"{self._template}",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 _IDS = count(1)
 _RECORDS = (MapType.RINGBUF, MapType.PERF_EVENT_ARRAY, MapType.USER_RINGBUF, MapType.ARENA)
+_SPIN_LOCK = 1  # enum st_field_kind
 _WITHOUT_WALK = (MapType.RINGBUF, MapType.USER_RINGBUF, MapType.ARENA)
 
 
@@ -35,15 +36,25 @@ class EmbeddedMap(Owned):
         self._id = next(_IDS)
         self._program_of = program_of
         key_size, entries = map_rules.runtime_sizes(spec)
+        self.fields = self._special_fields(spec)
         try:
-            self.handle = runtime_maps.Map(spec.type, key_size, spec.value_size, entries, spec.flags, spec.extra)
+            self.handle = runtime_maps.Map(
+                spec.type, key_size, spec.value_size, entries, spec.flags, spec.extra, self.fields
+            )
         except OSError as error:
             raise LoadError(f"map {spec.name!r}: {_why_not(error, spec)}", error.errno or 0) from None
         self._value_bytes = spec.value_size if spec.type in map_rules.TABLES else self.handle.value_bytes
         if spec.initial is not None and spec.type is MapType.ARRAY:
             self.handle.set(bytes(4), spec.initial, BPF_ANY)
         self.handle.frozen = spec.frozen
-        self._has_lock = False
+
+    @staticmethod
+    def _special_fields(spec: MapSpec) -> tuple[runtime_maps.Field, ...]:
+        if spec.btf is None or not spec.value_type:
+            return ()
+        from stingless.embedded.map_fields import special_fields
+
+        return special_fields(spec)
 
     def another(self) -> EmbeddedMap:
         """The same map once more, as an object that is closed by itself."""
@@ -167,7 +178,7 @@ class EmbeddedMap(Owned):
             raise self._stopped(told, done, entries.count)
 
     def _check_lock(self, doing: str, flags: int) -> None:
-        if flags & BPF_F_LOCK and not self._has_lock:
+        if flags & BPF_F_LOCK and not any(each.kind == _SPIN_LOCK for each in self.fields):
             raise MapError(f"{doing} map {self._spec.name!r}: its values have no bpf_spin_lock", errno.EINVAL)
 
     def _check_many(self, entries: Entries) -> None:

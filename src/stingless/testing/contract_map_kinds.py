@@ -23,6 +23,7 @@ from stingless.btf.types import Btf, Kind
 from stingless.compile import compile_object
 from stingless.cpus import possible_cpus
 from stingless.errors import LoadError, MapError, NotSupportedError
+from stingless.frozen import replace
 from stingless.kernel import BPF_ANY, BPF_EXIST, BPF_F_LOCK, BPF_NOEXIST, Entries, Kernel, Map
 from stingless.maps import open_typed
 from stingless.obj.reader import read_object
@@ -46,6 +47,37 @@ def _typed(type: MapType, value_size: int = 16, **changes: Any) -> MapSpec:
     ids = [_btf().find(name, kind) for name, kind in (("int", Kind.INT), ("entry", Kind.STRUCT))]
     assert ids[0] is not None and ids[1] is not None
     return MapSpec("m", type, 4, value_size, 0, NO_PREALLOC, ids[0].id, ids[1].id, btf=_btf(), **changes)
+
+
+_HEAD = """
+typedef unsigned int u32; typedef unsigned long long u64;
+struct bpf_spin_lock { u32 val; };
+struct bpf_timer { u64 opaque[2]; } __attribute__((aligned(8)));
+struct task_struct { int pid; };
+#define __kptr __attribute__((btf_type_tag("kptr_untrusted")))
+"""
+# Members of a value, and how it reads: data, or zeroes.
+_VALUES = {
+    "locked": ("u64 first; struct bpf_spin_lock lock; u32 last;", "........LLLL...."),
+    "inside": ("u64 first; struct { u32 x; struct bpf_spin_lock lock; } in; u64 last;", "............LLLL........"),
+    "timed": ("u64 first; struct bpf_timer timer; u64 last;", "........TTTTTTTTTTTTTTTT........"),
+    "pointed": ("u64 first; struct task_struct __kptr *task; u64 last;", "........PPPPPPPP........"),
+    "two": ("struct bpf_spin_lock one, other; u64 last;", "................"),
+}
+
+
+@cache
+def _value(members: str) -> Btf:
+    found = read_object(compile_object(f"{_HEAD} struct value {{ {members} }}; struct value v; u32 number;")).btf
+    assert found is not None
+    return found
+
+
+def _with_fields(type: MapType, name: str, **changes: Any) -> MapSpec:
+    btf = _value(_VALUES[name][0])
+    value, number = btf.find("value", Kind.STRUCT), btf.find("unsigned int", Kind.INT)
+    assert value is not None and number is not None
+    return replace(MapSpec("m", type, 4, value.size, 4, 0, number.id, value.id, btf=btf), **changes)
 
 
 def u32(number: int) -> bytes:
@@ -437,3 +469,58 @@ class MapKindContract:
         assert found.count == 3 and {found.keys[at : at + 4] for at in (0, 4, 8)} == {u32(1), u32(2), u32(3)}
         assert map.delete_many(u32(3) + u32(9) + u32(1)) == 2
         assert [key for key, _ in map.items()] == [u32(2)]
+
+    # Fields that are not data
+
+    @pytest.mark.parametrize("name", ["locked", "inside", "timed", "pointed"])
+    @pytest.mark.parametrize("type", [T.HASH, T.ARRAY, T.LRU_HASH])
+    def test_special_fields(self, kernel: Kernel, type: MapType, name: str) -> None:
+        """They read as zero and are not written."""
+        if type is T.LRU_HASH and "L" in _VALUES[name][1]:
+            with pytest.raises((LoadError, NotSupportedError)):
+                kernel.create_map(_with_fields(type, name))
+            return
+        map = made(kernel, _with_fields(type, name))
+        shown = bytes(0x11 if each == "." else 0 for each in _VALUES[name][1])
+        map.update(u32(1), b"\x11" * map.value_bytes)
+        assert map.lookup(u32(1)) == shown
+        map.update_many(Entries(u32(2), b"\x11" * map.value_bytes, 1))
+        assert dict(map.items())[u32(2)] == shown
+        if type is not T.ARRAY:
+            assert map.pop(u32(1)) == shown
+            assert map.take_entries().values == shown
+
+    @pytest.mark.parametrize("type", [T.HASH, T.ARRAY])
+    def test_under_the_values_lock(self, kernel: Kernel, type: MapType) -> None:
+        map = made(kernel, _with_fields(type, "locked"))
+        map.update(u32(1), bytes(16))
+        map.update(u32(1), b"\x22" * 16, BPF_F_LOCK)
+        shown = b"\x22" * 8 + bytes(4) + b"\x22" * 4
+        assert map.lookup(u32(1), BPF_F_LOCK) == map.lookup(u32(1)) == shown
+        assert outcome(partial(map.update, u32(1), bytes(16), BPF_F_LOCK | BPF_NOEXIST)) == errno.EEXIST
+        missing = outcome(partial(map.update, u32(9), bytes(16), BPF_F_LOCK | BPF_EXIST))
+        assert missing == (errno.E2BIG if type is T.ARRAY else errno.ENOENT)
+        assert map.lookup(u32(9), BPF_F_LOCK) is None
+        assert outcome(partial(map.lookup, u32(1), 1)) == errno.EINVAL
+
+    @pytest.mark.parametrize("type", [T.HASH, T.PERCPU_HASH])
+    def test_two_locks_are_none(self, kernel: Kernel, type: MapType) -> None:
+        map = made(kernel, _with_fields(type, "two"))
+        map.update(u32(1), b"\x11" * map.value_bytes)
+        assert map.lookup(u32(1)) == b"\x11" * map.value_bytes
+        assert outcome(partial(map.update, u32(1), bytes(map.value_bytes), BPF_F_LOCK)) == errno.EINVAL
+
+    @pytest.mark.parametrize(
+        ("type", "name", "changes"),
+        [
+            (T.PERCPU_HASH, "locked", {}),
+            (T.PERCPU_ARRAY, "timed", {}),
+            (T.LPM_TRIE, "pointed", {"key_size": 8, "key_type": 0, "flags": NO_PREALLOC}),
+            (T.CGROUP_STORAGE, "timed", {"key_size": 8, "key_type": 0, "max_entries": 0}),
+        ],
+    )
+    def test_types_that_cannot_have_them(
+        self, kernel: Kernel, type: MapType, name: str, changes: dict[str, Any]
+    ) -> None:
+        with pytest.raises((LoadError, NotSupportedError)):
+            kernel.create_map(_with_fields(type, name, **changes))
