@@ -134,7 +134,7 @@ SEC("cgroup/getsockopt") int prog(struct bpf_sockopt *ctx) {
 def test_sock_addr_and_sock(kernel: EmbeddedKernel) -> None:
     text = """
 SEC("cgroup/connect4") int prog(struct bpf_sock_addr *ctx) {
-    if (ctx->user_ip4 != 0x0100000a) return 0;
+    if (ctx->user_ip4 != 0x0100000a || !ctx->sk || ctx->sk->family != 2) return 0;
     ctx->user_ip4 = 0x0100007f;
     ctx->user_port = 0x5000;
     return 1;

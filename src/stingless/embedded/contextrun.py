@@ -32,6 +32,13 @@ _STRUCTS = {
     P.SK_MSG: ("struct sk_msg_md", 80, 0),
 }
 _POINTERS = {P.CGROUP_SOCK_ADDR: (64, 72), P.CGROUP_SOCKOPT: (0, 24), P.SK_MSG: (0, 16)}  # bytes that hold pointers
+# Where the pointer to the socket is, and where the context has what is known of it (family, type, protocol).
+_SOCKETS: dict[ProgramType, tuple[int, tuple[int | None, int | None, int | None]]] = {
+    P.CGROUP_SOCK_ADDR: (64, (28, 32, 36)),
+    P.CGROUP_SOCKOPT: (0, (None, None, None)),
+    P.SK_MSG: (72, (16, None, None)),
+}
+_SOCKET_BYTES = 88  # struct st_socket
 SUPPORTED = frozenset(_STRUCTS) | {P.FLOW_DISSECTOR, P.SK_LOOKUP, P.SK_SKB}
 
 _FLOW_KEYS_AT, _FLOW_KEYS = 144, 56
@@ -56,13 +63,33 @@ def run(program: EmbeddedProgram, data: bytes | None, ctx: bytes | None, repeat:
     start, end = _POINTERS.get(type, (0, 0))
     if any(given[start:end]):
         raise refuse(program, f"bytes {start} to {end - 1} of {name} are pointers: leave them 0")
+    if type in _SOCKETS:
+        socket = _socket(type, given)
+        at = _SOCKETS[type][0]
+        given = given[:at] + socket.address.to_bytes(8, "little") + given[at + 8 :]
     if data_at == _NONE:
         retval, after, duration = program.handle.run_context(given, repeat, task)
-        return RunResult(retval & 0xFFFFFFFF, b"", after, duration)
+        return RunResult(retval & 0xFFFFFFFF, b"", _without_socket(type, after), duration)
     if type is P.SK_MSG:
         given = given[:68] + len(data or b"").to_bytes(4, "little") + given[72:]
     retval, after, left, duration = program.handle.run_context_data(given, data or b"", data_at, repeat, task)
-    return RunResult(retval & 0xFFFFFFFF, left, after, duration)
+    return RunResult(retval & 0xFFFFFFFF, left, _without_socket(type, after), duration)
+
+
+def _socket(type: ProgramType, ctx: bytes) -> Memory:
+    """The socket that the context is of: nothing is known of it but what the context tells."""
+    content = bytearray(_SOCKET_BYTES)
+    for to, at in zip((4, 8, 12), _SOCKETS[type][1], strict=True):
+        if at is not None:
+            content[to : to + 4] = ctx[at : at + 4]
+    return Memory(bytes(content))
+
+
+def _without_socket(type: ProgramType, ctx: bytes) -> bytes:
+    if type not in _SOCKETS:
+        return ctx
+    at = _SOCKETS[type][0]
+    return ctx[:at] + bytes(8) + ctx[at + 8 :]
 
 
 def _flow_dissector(program: EmbeddedProgram, data: bytes | None, ctx: bytes | None, repeat: int) -> RunResult:

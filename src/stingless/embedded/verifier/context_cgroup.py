@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from stingless._gen.uapi import AttachType
-from stingless.embedded.verifier.context_rule import DATA, DATA_END, SCALAR_FIELD, part, wide
+from stingless.embedded.verifier.context_rule import DATA, DATA_END, SCALAR_FIELD, SOCK, part, wide
 
 _A = AttachType
 
@@ -28,6 +28,8 @@ _OPTVAL, _OPTVAL_END, _LEVEL, _OPTNAME, _OPTLEN, _RETVAL = 8, 16, 24, 28, 32, 36
 
 
 def sockopt(off: int, size: int, write: bool, attach_type: AttachType | None) -> str | None:
+    if off == 0:
+        return SOCK if size == 8 and not write else None
     if off in (_OPTVAL, _OPTVAL_END):
         return (DATA if off == _OPTVAL else DATA_END) if size == 8 and not write else None
     if size != 4 or not _LEVEL <= off <= _RETVAL:
@@ -69,7 +71,7 @@ def sock(off: int, size: int, write: bool, attach_type: AttachType | None) -> st
 
 
 # struct bpf_sock_addr
-_USER_IP4, _USER_IP6, _USER_PORT, _FAMILY, _MSG_IP4, _MSG_IP6, _MSG_END = 4, 8, 24, 28, 40, 44, 60
+_USER_IP4, _USER_IP6, _USER_PORT, _FAMILY, _MSG_IP4, _MSG_IP6, _SOCK_ADDR_SK = 4, 8, 24, 28, 40, 44, 64
 _IP4: Final = {
     _A.CGROUP_INET4_BIND, _A.CGROUP_INET4_CONNECT, _A.CGROUP_INET4_GETPEERNAME, _A.CGROUP_INET4_GETSOCKNAME,
     _A.CGROUP_UDP4_SENDMSG, _A.CGROUP_UDP4_RECVMSG,
@@ -81,6 +83,8 @@ _IP6: Final = {
 
 
 def sock_addr(off: int, size: int, write: bool, attach_type: AttachType | None) -> str | None:
+    if off == _SOCK_ADDR_SK:
+        return SOCK if size == 8 and not write else None
     for start, length, where in (
         (_USER_IP4, 4, _IP4),
         (_USER_IP6, 16, _IP6),

@@ -16,6 +16,7 @@ HALF_FIELD = "half"  # a store of which 16 bits are kept
 # 64-bit fields that hold pointers.
 DATA, DATA_END = "data pointer", "data_end pointer"
 FLOW_KEYS = "flow_keys"
+SOCK, SOCK_OR_NULL, SOCK_COMMON_OR_NULL = "sock", "sock_or_null", "sock_common_or_null"
 FLOW_KEYS_BYTES = 56
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stingless._gen.uapi import AttachType
-from stingless.embedded.verifier.context_rule import FLOW_KEYS, HALF_FIELD, SCALAR_FIELD, Rule
+from stingless.embedded.verifier.context_rule import FLOW_KEYS, HALF_FIELD, SCALAR_FIELD, SOCK_COMMON_OR_NULL, Rule
 
 # struct __sk_buff: offsets.
 _SKB_MARK, _SKB_QUEUE, _SKB_PRIORITY, _SKB_TC_INDEX = 8, 12, 32, 44
@@ -20,6 +20,8 @@ def _skb_common(off: int, size: int, write: bool) -> str | None:
     """What every program type with a __sk_buff has in common, before its own exclusions."""
     if off == _SKB_HWTSTAMP:
         return SCALAR_FIELD if size == 8 and not write else None
+    if off == _SKB_SK:
+        return SOCK_COMMON_OR_NULL if size == 8 and not write else None
     if off < 0 or off % size or off + size > _SKB_TSTAMP_TYPE:
         return None
     field = off & ~3
@@ -42,7 +44,7 @@ def _sk_buff(
     def rule(off: int, size: int, write: bool, attach_type: AttachType | None) -> str | None:
         role = _skb_common(off, size, write)
         field = off & ~3
-        if role is None or field in refused or (role != SCALAR_FIELD and role not in pointers):
+        if role is None or field in refused or (role not in (SCALAR_FIELD, SOCK_COMMON_OR_NULL, *pointers)):
             return None
         if write and field not in writable and not (writes_cb and _SKB_CB <= off < _SKB_HASH):
             return None
