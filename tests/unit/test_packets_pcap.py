@@ -44,7 +44,7 @@ def test_both_byte_orders_and_both_resolutions(order: str, nanoseconds: bool, tm
         (b"", "ends after 0"),
         (capture([])[:23], "ends after 23"),
         (bytes(24), "starts with 00000000"),
-        (b"\x0a\x0d\x0d\x0a" + bytes(24), "editcap"),
+        (b"\x0a\x0d\x0d\x0a" + bytes(24), "no byte order mark"),
         (capture([], kind=113), "113 is not Ethernet"),
         (capture([], major=3), r"version 3\.4"),
         (capture(FRAMES[:1])[:30], "byte 24 is cut"),

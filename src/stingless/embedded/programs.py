@@ -45,6 +45,10 @@ _MODE = 0xE0
 _CHECKED = {op.MEM: 0x20, op.MEMSX: 0x40}
 
 
+# Of packet sources a socket filter sees all, as of a raw packet socket.
+_WITHOUT_LINK = frozenset({P.CGROUP_SKB, P.LWT_IN, P.LWT_OUT, P.LWT_XMIT, P.LWT_SEG6LOCAL})
+
+
 class EmbeddedProgram(Owned):
     """A loaded program.  See `stingless.kernel.Program`.  `fd` is what the value of a PROG_ARRAY holds."""
 
@@ -235,13 +239,19 @@ class EmbeddedProgram(Owned):
 
     def run_packet(self, frame: bytes, ifindex: int) -> tuple[int, bytes]:
         """Run on one Ethernet frame of a packet source.  Returns the verdict and the frame as the program left it."""
+        return self.run_frame(frame, ifindex)[:2]
+
+    def run_frame(self, frame: bytes, ifindex: int) -> tuple[int, bytes, int]:
+        """The same, and how many ns it took.  Frames of any length are taken, and a VLAN tag that a program puts beside
+        the packet is in the frame.  Types that do not see the link header lose it, unless it is a socket filter."""
         if self._spec.type is P.XDP:
             room = max(testrun.XDP_ROOM, testrun.XDP_HEADROOM + len(frame))
             visible = bytes(12) + ifindex.to_bytes(4, "little")
             result = self.handle.run_packet(frame, headroom=testrun.XDP_HEADROOM, room=room, visible=visible)
         else:
-            result = self.handle.run_packet(frame, visible=bytes(40) + ifindex.to_bytes(4, "little"))
-        return result.retval, result.data[result.meta :]
+            pull = min(testrun.ETH_HLEN, len(frame)) if self._spec.type in _WITHOUT_LINK else 0
+            result = self.handle.run_packet(frame, visible=bytes(40) + ifindex.to_bytes(4, "little"), pull=pull)
+        return result.retval, testrun.with_tag(result.data[result.meta :], result.visible), result.duration
 
     def _free(self) -> None:
         self._tiers = None

@@ -101,6 +101,12 @@ def _check_sk_buff(program: EmbeddedProgram, ctx: bytearray, length: int) -> Non
         raise refuse(program, f"gso_segs is {segments}, more than {_GSO_MOST_SEGMENTS}")
 
 
+def with_tag(frame: bytes, visible: bytes) -> bytes:
+    """The frame with the VLAN tag that is beside it, as it goes over a wire."""
+    present, tci, proto = struct.unpack_from("<3I", visible, 20)
+    return frame[:12] + struct.pack("<H", proto) + struct.pack(">H", tci) + frame[12:] if present else frame
+
+
 def run_xdp(program: EmbeddedProgram, data: bytes | None, ctx: bytes | None, repeat: int) -> RunResult:
     """On an XDP frame.  What is after data_end of the context, or does not fit in a page, is in fragments."""
     if program.spec.attach_type in (AttachType.XDP_DEVMAP, AttachType.XDP_CPUMAP):
