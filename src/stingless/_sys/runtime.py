@@ -353,7 +353,7 @@ class Program:
             run.task = ctypes.pointer(task)
         run.data, run.data_size, run.data_at = ctypes.addressof(memory), len(data), data_at
         self._library.st_run_context(byref(run))
-        self._check(run.fault)
+        self.check(run.fault)
         return run.retval, buffer.raw[: len(ctx)], memory.raw[: run.data_size], run.duration
 
     def run_packet(self, frame: bytes, **how: Any) -> PacketResult:
