@@ -367,3 +367,220 @@ SEC("tc") int prog(struct __sk_buff *ctx) {
     return 0;
 }
 """
+
+KFUNCS = r"""
+#define KFUNC(type, name, ...) extern type name(__VA_ARGS__) __ksym
+"""
+
+ITERATORS = (
+    KFUNCS
+    + r"""
+KFUNC(int, bpf_iter_num_new, struct bpf_iter_num *it, int start, int end);
+KFUNC(int *, bpf_iter_num_next, struct bpf_iter_num *it);
+KFUNC(void, bpf_iter_num_destroy, struct bpf_iter_num *it);
+struct { long result[16]; } out;
+#define COUNT(i, start, end) { struct bpf_iter_num it; int *v; long n = 0, sum = 0; \
+    out.result[i] = bpf_iter_num_new(&it, start, end); \
+    while ((v = bpf_iter_num_next(&it))) { n++; sum += *v; } \
+    out.result[i + 1] = n; out.result[i + 2] = sum; bpf_iter_num_destroy(&it); }
+SEC("raw_tp") int prog(void *ctx) {
+    COUNT(0, 0, 10) COUNT(3, -5, 3) COUNT(6, 3, 3) COUNT(9, 4, 3) COUNT(12, 0, (8 << 20) + 1)
+    return 0;
+}
+"""
+)
+
+STRINGS = (
+    KFUNCS
+    + r"""
+KFUNC(int, bpf_strcmp, const char *a, const char *b);
+KFUNC(int, bpf_strchr, const char *s, char c);
+KFUNC(int, bpf_strchrnul, const char *s, char c);
+KFUNC(int, bpf_strnchr, const char *s, unsigned long n, char c);
+KFUNC(int, bpf_strrchr, const char *s, int c);
+KFUNC(int, bpf_strlen, const char *s);
+KFUNC(int, bpf_strnlen, const char *s, unsigned long n);
+KFUNC(int, bpf_strspn, const char *s, const char *set);
+KFUNC(int, bpf_strcspn, const char *s, const char *set);
+KFUNC(int, bpf_strstr, const char *a, const char *b);
+KFUNC(int, bpf_strnstr, const char *a, const char *b, unsigned long n);
+struct { long result[48]; } out;
+char text[16] = "stingless bees", part[8] = "less", other[16] = "stinging", empty[1], high[4] = "\xff";
+char endless[70000] = {[0 ... 69999] = 1};
+SEC("syscall") int prog(void *ctx) {
+    int i = 0;
+    out.result[i++] = bpf_strcmp(text, text); out.result[i++] = bpf_strcmp(text, other);
+    out.result[i++] = bpf_strcmp(other, text); out.result[i++] = bpf_strcmp(text, high);
+    out.result[i++] = bpf_strcmp(empty, text);
+    out.result[i++] = bpf_strchr(text, 'l'); out.result[i++] = bpf_strchr(text, 'x'); out.result[i++] = bpf_strchr(text, 0);
+    out.result[i++] = bpf_strchrnul(text, 'x'); out.result[i++] = bpf_strchrnul(text, 'g');
+    out.result[i++] = bpf_strnchr(text, 3, 'n'); out.result[i++] = bpf_strnchr(text, 4, 'n');
+    out.result[i++] = bpf_strrchr(text, 's'); out.result[i++] = bpf_strrchr(text, 'q');
+    out.result[i++] = bpf_strlen(text); out.result[i++] = bpf_strlen(empty);
+    out.result[i++] = bpf_strnlen(text, 5); out.result[i++] = bpf_strnlen(text, 50);
+    out.result[i++] = bpf_strspn(text, "tsni"); out.result[i++] = bpf_strspn(text, empty);
+    out.result[i++] = bpf_strcspn(text, "gl"); out.result[i++] = bpf_strcspn(text, "xyz");
+    out.result[i++] = bpf_strstr(text, part); out.result[i++] = bpf_strstr(text, other);
+    out.result[i++] = bpf_strstr(text, empty); out.result[i++] = bpf_strstr(empty, text);
+    out.result[i++] = bpf_strnstr(text, part, 9); out.result[i++] = bpf_strnstr(text, part, 8);
+    out.result[i++] = bpf_strnstr(text, part, 0); out.result[i++] = bpf_strnstr(text, empty, 0);
+    out.result[i++] = bpf_strlen(0); out.result[i++] = bpf_strlen((char *)8);
+    out.result[i++] = bpf_strlen((char *)0xffff7fffdeadbe00ull); out.result[i++] = bpf_strlen((char *)0xffffeeeedeadbe00ull);
+    out.result[i++] = bpf_strlen(endless); out.result[i++] = bpf_strchr(endless, 'x');
+    out.result[i++] = bpf_strcmp(endless, endless);
+    return 0;
+}
+"""
+)
+
+DYNPTR_KFUNCS = (
+    KFUNCS
+    + r"""
+KFUNC(int, bpf_dynptr_from_skb, struct __sk_buff *skb, __u64 flags, struct bpf_dynptr *ptr);
+KFUNC(void *, bpf_dynptr_slice, const struct bpf_dynptr *p, __u32 offset, void *buffer, __u32 size);
+KFUNC(void *, bpf_dynptr_slice_rdwr, const struct bpf_dynptr *p, __u32 offset, void *buffer, __u32 size);
+KFUNC(int, bpf_dynptr_adjust, const struct bpf_dynptr *p, __u32 start, __u32 end);
+KFUNC(_Bool, bpf_dynptr_is_null, const struct bpf_dynptr *p);
+KFUNC(_Bool, bpf_dynptr_is_rdonly, const struct bpf_dynptr *p);
+KFUNC(__u32, bpf_dynptr_size, const struct bpf_dynptr *p);
+KFUNC(int, bpf_dynptr_clone, const struct bpf_dynptr *p, struct bpf_dynptr *clone);
+KFUNC(int, bpf_dynptr_copy, struct bpf_dynptr *to, __u32 to_off, struct bpf_dynptr *from, __u32 from_off, __u32 size);
+struct { long result[48]; char bytes[2][16]; } out;
+char memory[32] = "0123456789abcdefghijklmnopqrstu";
+SEC("tc") int prog(struct __sk_buff *skb) {
+    struct bpf_dynptr p, q, m; int i = 0; char buffer[8] = {}, *s; long word = 0x1122334455667788;
+    out.result[i++] = bpf_dynptr_from_skb(skb, 1, &p);
+    out.result[i++] = bpf_dynptr_is_null(&p); out.result[i++] = (int)bpf_dynptr_size(&p);
+    out.result[i++] = bpf_dynptr_from_skb(skb, 0, &q);
+    out.result[i++] = bpf_dynptr_is_null(&q); out.result[i++] = bpf_dynptr_is_rdonly(&q);
+    out.result[i++] = bpf_dynptr_size(&q);
+    out.result[i++] = bpf_dynptr_write(&q, 20, &word, 8, 0);
+    out.result[i++] = bpf_dynptr_write(&q, 200, &word, 8, 0);
+    out.result[i++] = bpf_dynptr_read(out.bytes[0], 16, &q, 16, 0);
+    s = bpf_dynptr_slice(&q, 12, buffer, sizeof(buffer)); out.result[i++] = s ? s[0] << 8 | s[1] : -1;
+    s = bpf_dynptr_slice(&q, 1000, buffer, sizeof(buffer)); out.result[i++] = s != 0;
+    s = bpf_dynptr_slice_rdwr(&q, 30, buffer, sizeof(buffer)); if (s) s[1] = 0x42;
+    out.result[i++] = bpf_dynptr_adjust(&q, 30, 40);
+    out.result[i++] = bpf_dynptr_size(&q);
+    out.result[i++] = bpf_dynptr_read(buffer, 2, &q, 0, 0); out.result[i++] = buffer[1];
+    out.result[i++] = bpf_dynptr_adjust(&q, 5, 4); out.result[i++] = bpf_dynptr_adjust(&q, 5, 11);
+    out.result[i++] = bpf_dynptr_read(buffer, 8, &q, 3, 0);
+    out.result[i++] = bpf_dynptr_from_mem(memory, sizeof(memory), 0, &m);
+    out.result[i++] = bpf_dynptr_copy(&m, 4, &q, 0, 4);
+    out.result[i++] = memory[5];
+    out.result[i++] = bpf_dynptr_copy(&m, 30, &q, 0, 4);
+    out.result[i++] = bpf_dynptr_copy(&m, 0, &m, 8, 16);
+    out.result[i++] = bpf_dynptr_copy(&q, 2, &m, 0, 4);
+    out.result[i++] = bpf_dynptr_copy(&p, 0, &m, 0, 4);
+    out.result[i++] = bpf_dynptr_copy(&m, 0, &p, 0, 4);
+    out.result[i++] = bpf_dynptr_read(out.bytes[1], 8, &q, 0, 0);
+    { struct bpf_dynptr c;
+      out.result[i++] = bpf_dynptr_clone(&m, &c); out.result[i++] = bpf_dynptr_adjust(&c, 8, 12);
+      out.result[i++] = bpf_dynptr_size(&c); out.result[i++] = bpf_dynptr_size(&m); }
+    { struct bpf_dynptr c; out.result[i++] = bpf_dynptr_clone(&p, &c); out.result[i++] = bpf_dynptr_is_null(&c); }
+    return 0;
+}
+"""
+)
+
+USER_STRINGS = (
+    KFUNCS
+    + r"""
+KFUNC(int, bpf_copy_from_user_str, void *to, __u32 size, const void *from, __u64 flags);
+struct { long result[16]; char bytes[8][16]; } out;
+SEC("syscall") int prog(unsigned long long *ctx) {
+    void *user = (void *)ctx[0]; int i = 0;
+    __builtin_memset(out.bytes, 0x55, sizeof(out.bytes));
+    out.result[i++] = bpf_copy_from_user_str(out.bytes[0], 16, user, 0);
+    out.result[i++] = bpf_copy_from_user_str(out.bytes[1], 8, user + 5, 0);
+    out.result[i++] = bpf_copy_from_user_str(out.bytes[2], 16, user + 7, 0);
+    out.result[i++] = bpf_copy_from_user_str(out.bytes[3], 16, user + 7, 1);
+    out.result[i++] = bpf_copy_from_user_str(out.bytes[4], 16, (void *)8, 0);
+    out.result[i++] = bpf_copy_from_user_str(out.bytes[5], 16, user, 2);
+    out.result[i++] = bpf_copy_from_user_str(out.bytes[6], 1, user, 0);
+    return 0;
+}
+"""
+)
+
+OBJECTS = (
+    KFUNCS
+    + r"""
+#define TYPE_ID(t) __builtin_btf_type_id(*(typeof(t) *)0, 0)
+#define contains(t, n) __attribute__((btf_decl_tag("contains:" #t ":" #n)))
+KFUNC(void *, bpf_obj_new_impl, __u64 type, void *meta);
+KFUNC(void, bpf_obj_drop_impl, void *object, void *meta);
+KFUNC(int, bpf_list_push_front_impl, struct bpf_list_head *head, struct bpf_list_node *node, void *meta, __u64 off);
+KFUNC(int, bpf_list_push_back_impl, struct bpf_list_head *head, struct bpf_list_node *node, void *meta, __u64 off);
+KFUNC(struct bpf_list_node *, bpf_list_pop_front, struct bpf_list_head *head);
+KFUNC(struct bpf_list_node *, bpf_list_pop_back, struct bpf_list_head *head);
+KFUNC(int, bpf_rbtree_add_impl, struct bpf_rb_root *root, struct bpf_rb_node *node,
+      _Bool (less)(struct bpf_rb_node *a, const struct bpf_rb_node *b), void *meta, __u64 off);
+KFUNC(struct bpf_rb_node *, bpf_rbtree_first, struct bpf_rb_root *root);
+KFUNC(struct bpf_rb_node *, bpf_rbtree_remove, struct bpf_rb_root *root, struct bpf_rb_node *node);
+struct item { struct bpf_list_node node; long value; };
+struct leaf { long key; struct bpf_rb_node node; };
+#define private(name) SEC(".bss." #name) __attribute__((visibility("hidden"), aligned(8)))
+private(A) struct bpf_spin_lock lock;
+private(A) struct bpf_list_head head contains(item, node);
+private(B) struct bpf_spin_lock tree_lock;
+private(B) struct bpf_rb_root root contains(leaf, node);
+struct { long result[32]; } out;
+static _Bool less(struct bpf_rb_node *a, const struct bpf_rb_node *b) {
+    struct leaf *x = (void *)a - __builtin_offsetof(struct leaf, node), *y = (void *)b - __builtin_offsetof(struct leaf, node);
+    return x->key < y->key;
+}
+static void push(long value, int front) {
+    struct item *made = bpf_obj_new_impl(TYPE_ID(struct item), 0);
+    if (!made) return;
+    made->value = value;
+    bpf_spin_lock(&lock);
+    if (front) bpf_list_push_front_impl(&head, &made->node, 0, 0); else bpf_list_push_back_impl(&head, &made->node, 0, 0);
+    bpf_spin_unlock(&lock);
+}
+static long pop(int front) {
+    struct bpf_list_node *node; struct item *item; long value;
+    bpf_spin_lock(&lock);
+    node = front ? bpf_list_pop_front(&head) : bpf_list_pop_back(&head);
+    bpf_spin_unlock(&lock);
+    if (!node) return -1;
+    item = (void *)node - __builtin_offsetof(struct item, node);
+    value = item->value;
+    bpf_obj_drop_impl(item, 0);
+    return value;
+}
+static void add(long key) {
+    struct leaf *made = bpf_obj_new_impl(TYPE_ID(struct leaf), 0);
+    if (!made) return;
+    made->key = key;
+    bpf_spin_lock(&tree_lock);
+    bpf_rbtree_add_impl(&root, &made->node, less, 0, 0);
+    bpf_spin_unlock(&tree_lock);
+}
+static long take(void) {
+    struct bpf_rb_node *node; struct leaf *leaf; long key;
+    bpf_spin_lock(&tree_lock);
+    node = bpf_rbtree_first(&root);
+    if (!node) { bpf_spin_unlock(&tree_lock); return -1; }
+    node = bpf_rbtree_remove(&root, node);
+    bpf_spin_unlock(&tree_lock);
+    if (!node) return -2;
+    leaf = (void *)node - __builtin_offsetof(struct leaf, node);
+    key = leaf->key;
+    bpf_obj_drop_impl(leaf, 0);
+    return key;
+}
+SEC("tc") int prog(struct __sk_buff *ctx) {
+    int i = 0;
+    out.result[i++] = pop(1);
+    push(1, 1); push(2, 1); push(3, 0); push(4, 0);
+    out.result[i++] = pop(1); out.result[i++] = pop(0); out.result[i++] = pop(1); out.result[i++] = pop(0);
+    out.result[i++] = pop(0); out.result[i++] = take();
+    add(5); add(2); add(9); add(7); add(1); add(2);
+    out.result[i++] = take(); out.result[i++] = take(); out.result[i++] = take(); out.result[i++] = take();
+    out.result[i++] = take(); out.result[i++] = take(); out.result[i++] = take();
+    push(11, 1); add(3); /* left there */
+    return 0;
+}
+"""
+)

@@ -7,13 +7,17 @@ import mmap
 import os
 import struct
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from stingless.asm.instruction import decode
 from stingless.embedded.kernel import EmbeddedKernel
+from stingless.embedded.verifier.kfuncs import NAMES
 from stingless.embedded.verifier.result import VerifierResult
 from stingless.linux.kernel import LinuxKernel
+from stingless.obj.spec import ProgramSpec
 from tests import helper_programs as programs
 from tests.helper_programs import Loaded
 
@@ -33,9 +37,18 @@ def both(text: str, data: bytes | None = None, ctx: bytes | None = None) -> tupl
     return found[0], found[1]
 
 
-@pytest.mark.parametrize("name", ["STRTOL", "STRNCMP", "MAPS", "RINGBUF", "COUNTERS"])
+@pytest.mark.parametrize(
+    "name", ["STRTOL", "STRNCMP", "MAPS", "RINGBUF", "COUNTERS", "DYNPTR", "LOOPS", "ITERATORS", "STRINGS"]
+)
 def test_same_results(name: str) -> None:
     linux, embedded = both(getattr(programs, name))
+    assert any(linux)
+    assert words(embedded) == words(linux)
+
+
+@pytest.mark.parametrize("name", ["LOCK", "DYNPTR_KFUNCS"])
+def test_same_results_on_packets(name: str) -> None:
+    linux, embedded = both(getattr(programs, name), FRAME)
     assert any(linux)
     assert words(embedded) == words(linux)
 
@@ -43,21 +56,43 @@ def test_same_results(name: str) -> None:
 @pytest.fixture
 def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
     """What Linux's verifier accepts runs here without ours."""
-    monkeypatch.setattr("stingless.embedded.verifier.verify", lambda *_: VerifierResult((), 512, 0, (0,), 0))
+
+    def accept(spec: ProgramSpec, *_: object, **__: object) -> VerifierResult:
+        calls = [
+            (i, NAMES[insn.imm]) for i, insn in enumerate(decode(spec.code)) if insn.src == 2 and insn.opcode == 0x85
+        ]
+        return VerifierResult((), 512, 0, (0,), 0, kfunc_calls=tuple(calls))
+
+    monkeypatch.setattr("stingless.embedded.verifier.verify", accept)
 
 
-@pytest.mark.parametrize("name", ["DYNPTR", "LOOPS"])
 @pytest.mark.usefixtures("unverified")
-def test_same_results_of_what_linux_verified(name: str) -> None:
-    linux, embedded = both(getattr(programs, name))
-    assert any(linux)
+def test_lists_and_trees_of_objects() -> None:
+    linux, embedded = both(programs.OBJECTS, FRAME)
+    assert struct.unpack_from("<14q", linux) == (-1, 2, 4, 1, 3, -1, -1, 1, 2, 2, 5, 7, 9, -1)
     assert words(embedded) == words(linux)
 
 
-@pytest.mark.usefixtures("unverified")
-def test_spin_locks() -> None:
-    linux, embedded = both(programs.LOCK, FRAME)
-    assert words(linux)[0][1] == (3).to_bytes(8, "little")
+def test_timers() -> None:
+    """Set, fired, started by their own callback, cancelled."""
+    found = []
+    for kernel in (LinuxKernel(), EmbeddedKernel()):
+        with kernel:
+            loaded = Loaded(kernel, programs.TIMER)
+            loaded.run(FRAME)
+            deadline = time.monotonic() + 5
+            while struct.unpack_from("<q", loaded.out, 16 * 8)[0] < 3 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            loaded.run(FRAME)
+            found.append(words(loaded.out))
+    assert found[0][16][1] == (3).to_bytes(8, "little")
+    assert found[1] == found[0]
+
+
+def test_strings_from_user_memory() -> None:
+    text = ctypes.create_string_buffer(b"user memory and more")
+    linux, embedded = both(programs.USER_STRINGS, ctx=struct.pack("<Q", ctypes.addressof(text)))
+    assert b"user memory and\0" in linux
     assert words(embedded) == words(linux)
 
 

@@ -26,7 +26,7 @@ def kernel() -> Iterator[EmbeddedKernel]:
 def with_kfunc(weak: bool, guarded: bool) -> ObjectSpec:
     """A program that calls a kernel function, `guarded` by a test whether it is there."""
     types = Blob()
-    extern = ExternSpec("bpf_task_release", ".ksyms", types.proto(types.integer("int", 4, 1)), weak, function=True)
+    extern = ExternSpec("bpf_put_file", ".ksyms", types.proto(types.integer("int", 4, 1)), weak, function=True)
     call = Instruction(op.JMP | op.CALL, 0, op.PSEUDO_CALL, 0, -1)
     test = [*ld_imm64(1, 0), jump(op.JEQ, 1, 0, 1)] if guarded else []
     code = encode([mov_imm(0, 2), *test, call, exit_()])
@@ -37,14 +37,14 @@ def with_kfunc(weak: bool, guarded: bool) -> ObjectSpec:
 
 
 def test_functions_of_linux_are_refused_by_name(kernel: EmbeddedKernel) -> None:
-    with pytest.raises(NotSupportedError, match="'bpf_task_release' of the Linux kernel"):
+    with pytest.raises(NotSupportedError, match="'bpf_put_file' of the Linux kernel"):
         kernel.resolve(with_kfunc(weak=False, guarded=True))
 
 
 def test_weak_ones_are_not_there(kernel: EmbeddedKernel) -> None:
     program = kernel.resolve(with_kfunc(weak=True, guarded=True)).programs["p"]
     assert kernel.load_program(program, {}).run(bytes(64)).retval == 2
-    with pytest.raises(VerifierError, match="'bpf_task_release'") as e:
+    with pytest.raises(VerifierError, match="'bpf_put_file'") as e:
         kernel.load_program(kernel.resolve(with_kfunc(weak=True, guarded=False)).programs["p"], {})
     assert "bpf_ksym_exists" in e.value.hint
 

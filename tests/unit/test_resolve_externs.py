@@ -30,7 +30,11 @@ class Machine:
     settings: dict[str, str] | None = field(default_factory=dict)
     addresses: dict[str, tuple[int, ...]] = field(default_factory=dict)
     own_symbols: bool = True
+    functions: dict[str, int] = field(default_factory=dict)
     asked: int = 0
+
+    def kernel_function(self, name: str) -> int | None:
+        return self.functions.get(name)
 
     def module_btf(self) -> Mapping[str, Btf]:
         return self.modules

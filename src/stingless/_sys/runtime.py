@@ -110,6 +110,8 @@ class _Prog(Structure):
         ("env_default", POINTER(_Env)),
         ("machine", c_void_p),
         ("runs", c_uint32),
+        ("type_sizes", c_void_p),
+        ("type_count", c_uint32),
     )
 
 
@@ -136,6 +138,7 @@ class _ContextRun(Structure):
 _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "st_configure": (None, [c_uint32, c_uint64]),
     "st_configure_cgroups": (None, [c_char_p]),
+    "st_kfunc_name": (c_char_p, [c_uint32]),
     "st_timers_forget": (None, [c_void_p]),
     "st_helper_numbers": (c_uint32, [POINTER(c_uint32)]),
     "st_sizes": (None, [POINTER(c_uint32)]),
@@ -207,6 +210,14 @@ def helper_numbers() -> frozenset[int]:
     return frozenset(numbers[: library().st_helper_numbers(numbers)])
 
 
+def kfunc_numbers() -> dict[str, int]:
+    """The kernel functions that the runtime has, by name: the number of a call."""
+    loaded, found = library(), dict[str, int]()
+    while name := loaded.st_kfunc_name(len(found)):
+        found[name.decode()] = _MAX_HELPERS + len(found)
+    return found
+
+
 def _bytes_at(address: int, size: int) -> memoryview:
     return memoryview((c_uint8 * size).from_address(address)).cast("B")
 
@@ -272,6 +283,12 @@ class Program:
         self._prog = _Prog(ctypes.addressof(self._code), len(code) // 8, type, ctypes.pointer(self._env))
         if _SETS_TIMER in code:
             weakref.finalize(self, self._library.st_timers_forget, self.address)
+
+    def set_type_sizes(self, sizes: list[int]) -> None:
+        """Bytes of the types that it may allocate, by their number in its BTF."""
+        made = (c_uint32 * len(sizes))(*sizes)
+        self.keep(made)
+        self._prog.type_sizes, self._prog.type_count = ctypes.addressof(made), len(sizes)
 
     def keep(self, owned: object) -> None:
         """Have `owned` live as long as this program."""

@@ -141,12 +141,14 @@ class EmbeddedKernel:
             found._open(f"map {ref.map!r}")
             mine[ref.map] = found
 
-        from stingless.embedded.helpers import SUPPORTED_HELPERS
+        from stingless.embedded.helpers import SUPPORTED_HELPERS, SUPPORTED_KFUNCS
         from stingless.embedded.target import EmbeddedTarget
         from stingless.embedded.verifier import verify
 
         specs = {name: map.spec for name, map in mine.items()}
-        result = verify(spec, specs, SUPPORTED_HELPERS, lambda: self._btf or EmbeddedTarget().btf)
+        result = verify(
+            spec, specs, SUPPORTED_HELPERS, lambda: self._btf or EmbeddedTarget().btf, kfuncs=SUPPORTED_KFUNCS
+        )
         if not self._traced and _calls(spec.code, _TRACE_HELPERS):
             self._traced = True
             self._backlog = readers.trace_ring(self.trace)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from stingless._gen.uapi import ProgramType
 from stingless._sys import runtime
 from stingless.asm import opcodes as op
+from stingless.btf.kinds import Kind
 from stingless.embedded import contextrun, ctx_access, testrun
+from stingless.embedded.helpers import SUPPORTED_KFUNCS
 from stingless.embedded.maps import EmbeddedMap
 from stingless.embedded.verifier.helpers import GPL_COMPATIBLE
 from stingless.errors import LoadError, NotSupportedError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stingless._sys.runtime import Ring, Task
+    from stingless.btf.types import Btf
     from stingless.embedded.batch import ManyResult
     from stingless.embedded.jit.tiers import Tiers
     from stingless.embedded.objects.known import KnownObjects
@@ -47,6 +50,12 @@ _CHECKED = {op.MEM: 0x20, op.MEMSX: 0x40}
 
 # Of packet sources a socket filter sees all, as of a raw packet socket.
 _WITHOUT_LINK = frozenset({P.CGROUP_SKB, P.LWT_IN, P.LWT_OUT, P.LWT_XMIT, P.LWT_SEG6LOCAL})
+_ALLOCATES = ("bpf_obj_new_impl",)
+
+
+def _struct_sizes(btf: Btf) -> list[int]:
+    """By type number; 0 for what is no struct."""
+    return [0, *(btf.size_of(i) if btf.kind(i) is Kind.STRUCT else 0 for i in range(1, len(btf)))]
 
 
 class EmbeddedProgram(Owned):
@@ -79,11 +88,16 @@ class EmbeddedProgram(Owned):
             struct.pack_into("<I", code, at + 12, address >> 32)
         for insn in verified.checked_loads:
             code[insn * 8] = code[insn * 8] & ~_MODE | _CHECKED[code[insn * 8] & _MODE]
+        for insn, name in verified.kfunc_calls:
+            code[insn * 8 + 1] &= 0x0F
+            struct.pack_into("<hI", code, insn * 8 + 2, 0, SUPPORTED_KFUNCS[name])
         ctx_access.rewrite(code, spec.type, verified.packet_pointer_loads)
         handles = [maps[name].handle for name in sorted({ref.map for ref in spec.map_refs})]
         self.objects = objects
         native = objects.native if objects is not None else None
         self.handle = runtime.Program(bytes(code), spec.type, trace, handles, native)
+        if spec.btf is not None and any(name in _ALLOCATES for _, name in verified.kfunc_calls):
+            self.handle.set_type_sizes(_struct_sizes(spec.btf))
         self.handle.zero_stack = verified.reads_unwritten_stack
         self._tiers: Tiers | None = None
         if engine == "checked":

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from stingless.embedded.helpers import SUPPORTED_HELPERS
+from stingless.embedded.helpers import SUPPORTED_HELPERS, SUPPORTED_KFUNCS
 from stingless.target.running import RunningKernel
 
 _GET_ATTACH_COOKIE = 174
 
 
 class EmbeddedTarget(RunningKernel):
-    """The machine's kernel, for its types and configuration; but its functions and variables cannot be used."""
+    """The machine's kernel, for its types and configuration; but its functions and variables cannot be used: the
+    embedded kernel has functions of its own, under names of Linux's."""
 
     own_symbols = False
+
+    def kernel_function(self, name: str) -> int | None:
+        from stingless.embedded.verifier.kfuncs import NUMBERS
+
+        return NUMBERS.get(name) if name in SUPPORTED_KFUNCS else None
 
     def has_bpf_cookie(self) -> bool:
         return _GET_ATTACH_COOKIE in SUPPORTED_HELPERS

@@ -63,6 +63,9 @@ class KernelSymbols:
     def _call(
         self, program: ProgramSpec, ref: ExternRef, insn: Instruction, modules: list[str]
     ) -> tuple[Instruction, Poison | None]:
+        number = self._target.kernel_function(essential_name(ref.extern.name))
+        if number is not None:
+            return insn._replace(src=op.PSEUDO_KFUNC_CALL, off=0, imm=number), None
         found = self._typed(ref.extern, program, ref.insn)
         if found is None:
             name = ref.extern.name
@@ -74,7 +77,10 @@ class KernelSymbols:
     def _load(
         self, program: ProgramSpec, ref: ExternRef, insn: Instruction, modules: list[str]
     ) -> tuple[Instruction, Instruction]:
-        if ref.extern.type:
+        own = self._target.kernel_function(essential_name(ref.extern.name)) if ref.extern.function else None
+        if own is not None:
+            address = own
+        elif ref.extern.type:
             found = self._typed(ref.extern, program, ref.insn)
             if found is not None:
                 first = insn._replace(src=op.PSEUDO_BTF_ID, off=0, imm=found.id)

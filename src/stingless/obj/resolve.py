@@ -35,6 +35,9 @@ class Target(Protocol):
     def own_symbols(self) -> bool:
         """Whether programs can use the kernel's functions and variables (the embedded kernel has none)."""
 
+    def kernel_function(self, name: str) -> int | None:
+        """The number that programs call a function by where that is not an id of the types; None: look in the types."""
+
     def module_btf(self) -> Mapping[str, Btf]:
         """The types of loaded modules (split BTF), by module."""
 

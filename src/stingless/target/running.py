@@ -31,6 +31,9 @@ class RunningKernel:
         except NotSupportedError:
             return None
 
+    def kernel_function(self, name: str) -> int | None:
+        return None
+
     def module_btf(self) -> Mapping[str, Btf]:
         return _Modules(self.btf) if isinstance(self.btf, KernelBtf) else {}
 

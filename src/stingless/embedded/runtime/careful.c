@@ -52,7 +52,7 @@ static bool is_function(const struct st_env *env, u64 address)
 static st_helper helper_of(const struct st_careful *careful, u32 number)
 {
 	if (!careful->helpers)
-		return number < ST_HELPERS ? st_helpers[number] : 0;
+		return (st_helper)st_helper_address(number);
 	return number < careful->helper_count ? careful->helpers[number] : 0;
 }
 

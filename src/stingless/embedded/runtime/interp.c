@@ -3,7 +3,7 @@
 
 #pragma clang diagnostic ignored "-Winitializer-overrides"
 
-#define HELPER_OF(number) (likely((number) < ST_HELPERS) ? st_helpers[number] : 0)
+#define HELPER_OF(number) (likely((number) < ST_HELPERS) ? st_helpers[number] : (st_helper)st_helper_address(number))
 #define INTERPRET st_interpret
 #include "interp_loop.h"
 

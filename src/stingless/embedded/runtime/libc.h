@@ -38,8 +38,8 @@ s64 process_vm_writev(s32 pid, const struct iovec *from, usize from_count, const
 int prctl(int option, ...);
 
 enum {
-	EPERM = 1, ENOENT = 2, E2BIG = 7, EAGAIN = 11, ENOMEM = 12, EFAULT = 14, EBUSY = 16, EEXIST = 17, EINVAL = 22, ENOSPC = 28,
-	ERANGE = 34, ENODATA = 61, EOPNOTSUPP = 95,
+	EPERM = 1, ENOENT = 2, E2BIG = 7, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EFAULT = 14, EBUSY = 16, EEXIST = 17,
+	EINVAL = 22, ENOSPC = 28, ERANGE = 34, ENODATA = 61, EOPNOTSUPP = 95,
 };
 
 #define likely(x) __builtin_expect(!!(x), 1)

@@ -1,5 +1,6 @@
 #include "machine.h"
 #include "helpers.h"
+#include "kfunc.h"
 
 void st_prog_set_machine(struct st_prog *prog, st_machine machine)
 {
@@ -30,7 +31,7 @@ u32 st_map_descriptor_size(void)
 
 u64 st_helper_address(u32 number)
 {
-	return number < ST_HELPERS ? (u64)st_helpers[number] : 0;
+	return number < ST_HELPERS ? (u64)st_helpers[number] : st_kfunc_address(number - ST_HELPERS);
 }
 
 u32 st_tail_call(struct st_env *env, u64 ctx, u64 map, u64 index, u64 *r0)

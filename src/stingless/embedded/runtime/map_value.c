@@ -1,5 +1,6 @@
 /* Values: copies in and out of map memory, and the fields in them that are not data. */
 #include "map_family.h"
+#include "kfunc.h"
 #include "timer.h"
 
 typedef volatile u64 any_word __attribute__((aligned(1), may_alias));
@@ -87,14 +88,6 @@ int st_check_flags(const struct st_map *map, u64 flags)
 	return (flags & ~(u64)BPF_F_LOCK) > BPF_EXIST || (lock && map->spin_lock == ~0u) ? -EINVAL : 0;
 }
 
-/* The keeper of kernel pointers has its own definition of this. */
-__attribute__((weak)) void st_kptr_release(struct st_map *map, const struct st_field *field, void *pointer);
-
-__attribute__((weak)) void st_kptr_release(struct st_map *map, const struct st_field *field, void *pointer)
-{
-	(void)map, (void)field, (void)pointer;
-}
-
 void st_value_release(struct st_map *map, u8 *value)
 {
 	for (u32 copy = 0; copy < map->copies; copy++, value += map->stride)
@@ -106,6 +99,8 @@ void st_value_release(struct st_map *map, u8 *value)
 			case ST_FIELD_WORKQUEUE:
 				st_timer_release(at);
 				break;
+			case ST_FIELD_LIST_HEAD: st_list_release(at); break;
+			case ST_FIELD_RB_ROOT: st_tree_release(at); break;
 			case ST_FIELD_KPTR: {
 				void *held = __atomic_exchange_n((void **)at, 0, __ATOMIC_ACQ_REL);
 				if (held)

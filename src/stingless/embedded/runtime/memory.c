@@ -47,10 +47,15 @@ u64 st_copy_user(const struct st_env *env, void *to, u64 address, u64 size, bool
 		u64 piece = 256 - (address + done) % 256;
 		if (piece > size - done)
 			piece = size - done;
-		u64 got = read_task(env, (u8 *)to + done, address + done, piece);
-		for (u64 end = done + got; done < end; done++)
-			if (!((u8 *)to)[done])
+		u8 bytes[256]; /* of which only the string goes to the program: what follows stays as it was */
+		u64 got = read_task(env, bytes, address + done, piece);
+		for (u64 i = 0; i < got; i++, done++)
+			if (!(((u8 *)to)[done] = bytes[i])) {
+				u64 word = (done / 8 + 1) * 8;
+				if (word <= size) /* as Linux copies by words, there are zeroes up to the end of one */
+					memset((u8 *)to + done, 0, word - done);
 				return done + 1;
+			}
 		if (got < piece)
 			return done;
 	}

@@ -3,7 +3,7 @@
 #pragma once
 #include "helpers.h"
 
-enum { EACCES = 13, EBADMSG = 74, ENOTSUPP = 524, EALREADY = 114 };
+enum { EBADMSG = 74, ENOTSUPP = 524, EALREADY = 114 };
 
 static inline u32 st_packet_get(const struct st_packet *packet, u32 offset)
 {

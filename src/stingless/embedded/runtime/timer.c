@@ -1,9 +1,9 @@
-/* bpf_timer: a thread of the runtime calls back when timers are due, one after the other.
+/* bpf_timer and bpf_wq: a thread of the runtime calls back when timers are due, one after the other; work is due at once.
  *
  * A value holds a pointer to its timer.  A callback runs as its program would, on the slot of a CPU.  What waits for a
  * callback to end is bpf_timer_cancel(), as on Linux, and the end of a program; a value that goes away does not: its timer
  * is freed once its callback is over. */
-#include "helpers.h"
+#include "kfunc.h"
 #include "timer.h"
 #include "tracer.h"
 
@@ -174,18 +174,14 @@ static bool start_thread(void)
 
 static struct st_timer **place_of(u64 field) { return (struct st_timer **)field; }
 
-/* bpf_timer_init(timer, map, flags) */
-HELPER_DEFINE(st_timer_init)
+static u64 init(u64 a, struct st_map *map, u32 clock, u32 kind)
 {
-	struct st_map *map = (struct st_map *)b;
-	if (c >= CLOCKS || (c != REALTIME && c != MONOTONIC && c != BOOTTIME))
-		return (u64)-EINVAL;
 	struct st_timer *made = calloc(1, sizeof(*made)), *none = 0;
 	if (!made)
 		return (u64)-ENOMEM;
-	*made = (struct st_timer){.map = map, .clock = (u32)c};
+	*made = (struct st_timer){.map = map, .clock = clock};
 	for (u32 i = 0; i < map->field_count; i++)
-		if (map->fields[i].kind == ST_FIELD_TIMER)
+		if (map->fields[i].kind == kind)
 			made->value = (u8 *)a - map->fields[i].offset;
 	if (!made->value) {
 		free(made);
@@ -196,6 +192,19 @@ HELPER_DEFINE(st_timer_init)
 	free(made);
 	return (u64)-EBUSY;
 }
+
+/* bpf_timer_init(timer, map, flags) */
+HELPER_DEFINE(st_timer_init)
+{
+	if (c >= CLOCKS || (c != REALTIME && c != MONOTONIC && c != BOOTTIME))
+		return (u64)-EINVAL;
+	return init(a, (struct st_map *)b, (u32)c, ST_FIELD_TIMER);
+}
+
+/* bpf_wq_init(work, map, flags), bpf_wq_set_callback(work, callback, flags), bpf_wq_start(work, flags) */
+KFUNC(bpf_wq_init) { return c ? (u64)-EINVAL : init(a, (struct st_map *)b, MONOTONIC, ST_FIELD_WORKQUEUE); }
+KFUNC(bpf_wq_set_callback_impl) { return c ? (u64)-EINVAL : st_timer_set_callback(env, a, b, 0, 0, 0); }
+KFUNC(bpf_wq_start) { return b ? (u64)-EINVAL : st_timer_start(env, a, 0, 0, 0, 0); }
 
 /* bpf_timer_set_callback(timer, callback) */
 HELPER_DEFINE(st_timer_set_callback)
@@ -258,6 +267,8 @@ HELPER_DEFINE(st_timer_cancel)
 	s64 result = !timer ? -EINVAL : timer->running && gettid() == thread_id ? -EDEADLK : timer->armed;
 	if (result == 1)
 		disarm(timer);
+	if (result >= 0)
+		timer->prog = 0; /* as on Linux: to start it again it needs a callback again */
 	st_release(&lock);
 	if (result >= 0)
 		await(timer, 0);

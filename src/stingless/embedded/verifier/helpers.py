@@ -186,7 +186,7 @@ SIGNATURES: dict[int, Signature] = {
     _H.perf_event_read: _s(NUMBER, MAP, ANY, gpl=True),
     _H.perf_event_read_value: _s(NUMBER, MAP, ANY, OUT, SIZE, gpl=True),
     _H.perf_prog_read_value: _s(
-        NUMBER, CTX, OUT, SIZE, gpl=True, types=frozenset({_T.PERF_EVENT}), only="there are no counters of a processor here"
+        NUMBER, CTX, OUT, SIZE, gpl=True, types=frozenset({_T.PERF_EVENT}), only="there are no hardware counters here"
     ),
     _H.read_branch_records: _s(NUMBER, CTX, OUT_OR_NULL, SIZE_OR_ZERO, ANY, gpl=True, types=frozenset({_T.PERF_EVENT})),
     _H.get_branch_snapshot: _s(NUMBER, OUT, SIZE_OR_ZERO, ANY, gpl=True),
