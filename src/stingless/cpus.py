@@ -19,13 +19,35 @@ def cpu_list(text: str) -> list[int]:
     return cpus
 
 
+_pretended: list[int] = []
+
+
 @cache
 def possible_cpus() -> int:
     """How many CPUs there can ever be: what per-CPU map values have a slot for."""
+    if _pretended:
+        return _pretended[0]
     try:
         return cpu_list((_ROOT / "possible").read_text())[-1] + 1
     except OSError:  # a sandbox without /sys
         return os.cpu_count() or 1
+
+
+def pretend(count: int) -> None:
+    """Have so many in this process, which then cannot use Linux itself.  Raises `ValueError` when the machine's were
+    counted before."""
+    if not 1 <= count <= 1024:
+        raise ValueError(f"a kernel has 1 to 1024 CPUs, not {count}")
+    if possible_cpus.cache_info().currsize and possible_cpus() != count:
+        raise ValueError(
+            f"the number of CPUs is {possible_cpus()} in this process already; set it before any map or kernel is made"
+        )
+    _pretended[:] = [count]
+
+
+def pretended() -> bool:
+    """Whether the number of CPUs is not the machine's."""
+    return bool(_pretended)
 
 
 def online_cpus() -> list[int]:

@@ -21,6 +21,7 @@ from stingless.errors import NotSupportedError, ProgramFault
 
 if TYPE_CHECKING:
     from stingless._sys.runtime_careful import Careful
+    from stingless._sys.runtime_fixed import Fixed
     from stingless._sys.runtime_maps import Map
     from stingless._sys.runtime_objects import Objects
 
@@ -68,8 +69,7 @@ class _Env(Structure):
         ("windows", _Window * 4),
         ("window_count", c_uint32),
         ("trace", c_void_p),
-        ("now", c_void_p),
-        ("prandom", c_uint64),
+        ("fixed", c_void_p),
         ("tail_calls", c_uint32),
         ("data", c_void_p),
         ("data_end", c_void_p),
@@ -298,6 +298,11 @@ class Program:
         """From now on it reads these kernel objects."""
         self._kept.append(objects)
         self._env.objects = objects.address
+
+    def fix(self, fixed: Fixed) -> None:
+        """From now on it is told this instead of the machine's time and more."""
+        self._kept.append(fixed)
+        self._env.fixed = fixed.address
 
     @property
     def address(self) -> int:

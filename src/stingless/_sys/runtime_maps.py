@@ -56,6 +56,7 @@ class _Spec(Structure):
 
 # Result and arguments of each function.
 _SIGNATURES: dict[str, tuple[object, list[object]]] = {
+    "st_map_set_seed": (None, [c_void_p, c_uint64]),
     "st_map_create": (c_int, [POINTER(_Spec), POINTER(c_void_p)]),
     "st_map_destroy": (None, [c_void_p]),
     "st_map_value_bytes": (c_uint64, [c_void_p]),
@@ -114,6 +115,10 @@ class Map:
         self.frozen = False  # to user space, which keeps to it itself
         self._held: dict[bytes, object] = {}
         self._ring: Ring | None = None
+
+    def set_seed(self, seed: int) -> None:
+        """What keys are spread with, and so their order; before there are any."""
+        self._library.st_map_set_seed(self.address, seed)
 
     def _check(self, result: int) -> None:
         if result:

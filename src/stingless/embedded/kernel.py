@@ -23,6 +23,7 @@ from stingless.owned import Owned
 
 if TYPE_CHECKING:
     from stingless.btf.types import Btf
+    from stingless.embedded.fixed import Fixed
     from stingless.embedded.objects.known import KnownObjects
     from stingless.embedded.sources.many import ManyLinks
     from stingless.embedded.sources.packets import SocketFilterLink, XdpLink
@@ -43,6 +44,8 @@ class EmbeddedKernel:
     machine's kernel, or as the BTF last given to `resolve()`.  Raises `NotSupportedError` where the C runtime was not
     built.
 
+    `fixed` sets time, random numbers, CPUs and the task that programs see, for runs that can be repeated.
+
     `engine` is what runs programs: "interpreter"; "jit", machine code from the first run on (`load_program()` takes the
     time to make it, and raises `NotSupportedError` without llvmlite); "auto", first the one and then the other for
     programs that run often; or "checked", the interpreter with a check of every access besides the verifier's: `run()`
@@ -51,7 +54,8 @@ class EmbeddedKernel:
 
     name = "embedded"
 
-    def __init__(self, btf: Btf | None = None, *, engine: Engine | None = None) -> None:
+    def __init__(self, btf: Btf | None = None, *, engine: Engine | None = None, fixed: Fixed | None = None) -> None:
+        self._fixed = fixed.native() if fixed is not None else None
         self.engine = _engine(engine)
         self.scoped = True
         self.scope_note = ""
@@ -96,7 +100,10 @@ class EmbeddedKernel:
         self._open()
         from stingless.embedded.map_types import create
 
-        return self._keep(create(spec, self._program, self._map))
+        made = create(spec, self._program, self._map)
+        if self._fixed is not None and self._fixed.has_random:
+            made.handle.set_seed(self._fixed.random)
+        return self._keep(made)
 
     def open_map(self, source: str | Path | int) -> EmbeddedMap:
         """By the id of one of this kernel object's maps.  There are no pins."""
@@ -153,7 +160,10 @@ class EmbeddedKernel:
             self._traced = True
             self._backlog = readers.trace_ring(self.trace)
         objects = self._known_objects() if _calls(spec.code, _TASK_HELPERS) else None
-        return self._keep(EmbeddedProgram(spec, next(self._fds), mine, result, self.trace, objects, self.engine))
+        made = EmbeddedProgram(spec, next(self._fds), mine, result, self.trace, objects, self.engine)
+        if self._fixed is not None:
+            made.handle.fix(self._fixed)
+        return self._keep(made)
 
     def _known_objects(self) -> KnownObjects | None:
         """None where there is no BTF to lay them out by."""
@@ -164,6 +174,19 @@ class EmbeddedKernel:
             btf = self._btf or EmbeddedTarget().btf
             self._objects = KnownObjects(btf) if btf is not None else None
         return self._objects
+
+    @property
+    def time_ns(self) -> int:
+        """What the clocks will tell next, where that is fixed; may be set.  Raises `ValueError` where it is not."""
+        if self._fixed is None or not self._fixed.has_time:
+            raise ValueError("the time is the machine's: make the kernel with EmbeddedKernel(fixed=Fixed(time_ns=...))")
+        return int(self._fixed.time)
+
+    @time_ns.setter
+    def time_ns(self, value: int) -> None:
+        _ = self.time_ns
+        assert self._fixed is not None
+        self._fixed.time = value
 
     @property
     def unread(self) -> tuple[str, ...]:

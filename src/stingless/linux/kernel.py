@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from stingless import cpus
 from stingless._sys.bpf_link import raw_tracepoint_open
 from stingless._sys.syscall import Fd
-from stingless.errors import ClosedError, LoadError, StinglessError, UnknownNameError
+from stingless.errors import ClosedError, LoadError, NotSupportedError, StinglessError, UnknownNameError
 from stingless.kernel import EventOptions, EventReader, Map, Probe, Program
 from stingless.linux import maps_create as _maps
 from stingless.linux import program_load
@@ -40,6 +41,8 @@ class LinuxKernel:
     name = "linux"
 
     def __init__(self) -> None:
+        if cpus.pretended():
+            raise NotSupportedError("Linux in a process whose number of CPUs was set", advice="use another process")
         self._made: dict[int, Owned] = {}
         self._btf: tuple[Btf, Fd | None] | None = None
         self.scoped = True

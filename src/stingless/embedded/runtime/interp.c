@@ -1,4 +1,5 @@
 /* The interpreter: RFC 9669, with the number semantics of Linux.  One label an opcode; each jumps to the next itself. */
+#include "fixed.h"
 #include "interp_operations.h"
 
 #pragma clang diagnostic ignored "-Winitializer-overrides"
@@ -46,7 +47,9 @@ static st_machine start(const struct st_prog *prog, struct st_env *env, u8 *stac
 	env->tail_calls = 0;
 	env->fault = ST_FAULT_NONE;
 	env->prog = prog;
-	env->cpu = (env->task ? env->task->cpu : (u32)sched_getcpu()) % st_cpus;
+	if (env->fixed && env->fixed->has_task && !env->task)
+		env->task = &env->fixed->task;
+	env->cpu = (env->fixed && env->fixed->cpu >= 0 ? (u32)env->fixed->cpu : env->task ? env->task->cpu : (u32)sched_getcpu()) % st_cpus;
 	st_acquire(&slots[env->cpu].lock);
 	env->steps = 0;
 	st_machine machine = env->careful ? 0 : __atomic_load_n(&prog->machine, __ATOMIC_ACQUIRE);

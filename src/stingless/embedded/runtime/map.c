@@ -108,6 +108,8 @@ u64 st_map_value_bytes(const struct st_map *map)
 	return map->value_bytes;
 }
 
+void st_map_set_seed(struct st_map *map, u64 seed) { map->seed = seed; }
+
 void *st_map_memory(struct st_map *map)
 {
 	return map->memory;

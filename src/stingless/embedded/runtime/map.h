@@ -96,6 +96,8 @@ ST_EXPORT u64 st_map_take_items(struct st_map *map, u32 *position, u8 *keys, u8 
 ST_EXPORT int st_map_set_many(struct st_map *map, const u8 *keys, const u8 *values, u64 count, u64 flags, u64 *done);
 /* Deletes packed keys; missing ones are passed over.  0 with `*removed` set, or the first other error. */
 ST_EXPORT int st_map_delete_many(struct st_map *map, const u8 *keys, u64 count, u64 *removed);
+/* What keys are spread with; before there are any. */
+ST_EXPORT void st_map_set_seed(struct st_map *map, u64 seed);
 ST_EXPORT void *st_map_memory(struct st_map *map);
 ST_EXPORT struct st_ring *st_map_ring(struct st_map *map);
 

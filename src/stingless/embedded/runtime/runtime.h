@@ -68,8 +68,7 @@ struct st_env {
 	struct st_window windows[4];
 	u32 window_count;
 	struct st_ring *trace;  /* where bpf_trace_printk() writes; shared by the kernel object */
-	u64 (*now)(void);       /* 0: CLOCK_MONOTONIC */
-	u64 prandom;            /* 0: the system's random source; else the state of a seeded generator */
+	struct st_fixed *fixed; /* fixed.h: what is set and not the machine's; 0: nothing */
 	u32 tail_calls;
 	/* packet programs */
 	u8 *data, *data_end, *data_meta, *data_limit; /* data_limit: end of the writable buffer (adjust_tail) */

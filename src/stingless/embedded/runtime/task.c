@@ -1,5 +1,6 @@
 /* Helpers about the current task, the time, and this execution. */
 #include "helpers.h"
+#include "fixed.h"
 #include "objects.h"
 #include "tracer.h"
 
@@ -8,8 +9,8 @@ enum { CLOCK_MONOTONIC = 1, CLOCK_MONOTONIC_COARSE = 6, CLOCK_BOOTTIME = 7, CLOC
 u64 st_clock(const struct st_env *env, int clock)
 {
 	struct timespec now;
-	if (env->now)
-		return env->now();
+	if (env->fixed && env->fixed->has_time)
+		return __atomic_fetch_add(&env->fixed->time, env->fixed->step, __ATOMIC_RELAXED);
 	clock_gettime(clock, &now);
 	return (u64)now.tv_sec * 1000000000 + (u64)now.tv_nsec;
 }
@@ -81,9 +82,9 @@ HELPER_DEFINE(st_get_attach_cookie) { return env->cookie; }
 HELPER_DEFINE(st_get_prandom_u32)
 {
 	static u64 shared;
-	u64 state = env->prandom;
-	if (state) {
-		state = env->prandom += 0x9e3779b97f4a7c15ull;
+	u64 state;
+	if (env->fixed && env->fixed->has_random) {
+		state = __atomic_add_fetch(&env->fixed->random, 0x9e3779b97f4a7c15ull, __ATOMIC_RELAXED);
 	} else {
 		if (unlikely(!__atomic_load_n(&shared, __ATOMIC_RELAXED)))
 			getrandom(&shared, sizeof(shared), 0);
