@@ -72,8 +72,8 @@ class Call:
     """What the arguments of one call tell: the map, sizes, memory to be written."""
 
     __slots__ = (
-        "alloc", "arguments", "callback", "dynptr", "field", "field_reg", "first", "helper", "iterator", "kept", "local_type",
-        "map", "name", "new_dynptr", "new_iterator", "out", "owned", "percpu", "reads_packet", "released", "size_max",
+        "alloc", "arguments", "callback", "dynptr", "field", "field_reg", "first", "helper", "iterator", "kept",
+        "local_type", "map", "name", "new_dynptr", "new_iterator", "out", "owned", "percpu", "reads_packet", "released", "size_max",
         "text",
     )  # fmt: skip
 

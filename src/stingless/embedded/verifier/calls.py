@@ -133,7 +133,7 @@ def call_kfunc(env: Env, insn: Instruction) -> None:
     for position, wanted in enumerate(kfunc.arguments, 1):
         arguments.check(env, call, position, wanted)
     if sections.kfunc(env, name):
-        _finish(env, call, UNKNOWN_REG, False)
+        _finish(env, call, UNINIT, False)
         return
     if call.callback >= 0:
         callbacks.call_back(env, call)
