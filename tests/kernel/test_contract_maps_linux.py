@@ -10,6 +10,7 @@ import pytest
 from stingless.kernel import Kernel
 from stingless.linux.kernel import LinuxKernel
 from stingless.testing.contract_map_kinds import MapKindContract
+from stingless.testing.contract_map_programs import MapProgramContract
 from stingless.testing.contract_maps import MapContract
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="creating maps in Linux needs root")
@@ -23,6 +24,13 @@ class TestLinuxMaps(MapContract):
 
 
 class TestLinuxMapKinds(MapKindContract):
+    @pytest.fixture
+    def kernel(self) -> Iterator[Kernel]:
+        with LinuxKernel() as kernel:
+            yield kernel
+
+
+class TestLinuxMapPrograms(MapProgramContract):
     @pytest.fixture
     def kernel(self) -> Iterator[Kernel]:
         with LinuxKernel() as kernel:

@@ -9,6 +9,7 @@ import pytest
 from stingless.embedded.kernel import EmbeddedKernel
 from stingless.kernel import Kernel
 from stingless.testing.contract_map_kinds import MapKindContract
+from stingless.testing.contract_map_programs import MapProgramContract
 from stingless.testing.contract_maps import MapContract
 
 
@@ -20,6 +21,13 @@ class TestEmbeddedMaps(MapContract):
 
 
 class TestEmbeddedMapKinds(MapKindContract):
+    @pytest.fixture
+    def kernel(self) -> Iterator[Kernel]:
+        with EmbeddedKernel() as kernel:
+            yield kernel
+
+
+class TestEmbeddedMapPrograms(MapProgramContract):
     @pytest.fixture
     def kernel(self) -> Iterator[Kernel]:
         with EmbeddedKernel() as kernel:
