@@ -13,7 +13,7 @@ COMMANDS = {
     "run": "run a bcc script, on Linux or on the embedded kernel, and a command under its eye",
     "build": "compile a program in plain eBPF C to an object file",
     "btf": "show a kernel's or an object's types, or declare them in C (vmlinux.h)",
-    "packets": "run a packet program over a capture, and write what goes on",
+    "packets": "run a packet program over a capture or live packets, and write what goes on",
     "raw": "run raw eBPF instructions on a piece of memory, checked and, if you like, traced",
     "doctor": "tell what this machine can do, and for each no, why and what to do",
     "demo": "run the example programs of the deck, one after another",
