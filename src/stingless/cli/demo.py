@@ -40,6 +40,7 @@ PARTS = (
     Part("8. a libbpf-style object: types from BTF, typed records", "objects/opens.py", ("cat", "/etc/hostname")),
     Part("9. a bcc tool: a histogram", "bcc/latency.py", ("cat", "/etc/hostname", "/etc/passwd")),
     Part("9. a bcc tool: the kernel's structures, with no headers", "bcc/family.py", _FAMILY),
+    Part("10. a packet program tested without root, at native speed", "embedded/firewall.py"),
 )
 
 
