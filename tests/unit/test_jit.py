@@ -164,6 +164,20 @@ def same(code: list[Instruction], maps: list[Map] | None = None, ctx: bytes = b"
     return expected[0]
 
 
+def test_a_stack_that_is_read_before_it_is_written_is_zeros() -> None:
+    """Each frame anew: that of a second call does not have what the first left."""
+    main = [load(op.DW, 6, 10, -512), callee(4), Instruction(op.ALU64 | op.ADD | op.X, 6, 0), callee(2)]
+    main += [Instruction(op.ALU64 | op.ADD | op.X, 0, 6), exit_()]
+    inner = [load(op.DW, 0, 10, -64), store_imm(op.DW, 10, -64, 9), exit_()]
+    code = encode(main + inner)
+    made = [runtime.Program(code, 0, runtime.Ring(0), []) for _ in range(3)]
+    for each in made:
+        each.zero_stack = True
+    for each, level in zip(made[1:], (0, 2), strict=True):
+        Tiers(each).compile(level)
+    assert [each.run_context(b"")[0] for each in made] == [0, 0, 0]
+
+
 def callee(distance: int) -> Instruction:
     return Instruction(op.JMP | op.CALL, 0, op.PSEUDO_CALL, 0, distance)
 

@@ -110,6 +110,7 @@ class _Prog(Structure):
         ("env_default", POINTER(_Env)),
         ("machine", c_void_p),
         ("runs", c_uint32),
+        ("zero_stack", c_uint32),
         ("type_sizes", c_void_p),
         ("type_count", c_uint32),
     )
@@ -274,7 +275,6 @@ class Program:
     def __init__(self, code: bytes, type: int, trace: Ring, maps: list[Map], objects: Objects | None = None) -> None:
         self._library = library()
         self.code = code
-        self.zero_stack = False  # machine code must begin with a stack of zeros
         self._code = ctypes.create_string_buffer(code, len(code))
         self._careful: Careful | None = None
         self._kept: list[object] = [trace, maps, objects]
@@ -309,6 +309,15 @@ class Program:
         """Of the `struct st_prog`; valid while this object lives."""
         return ctypes.addressof(self._prog)
 
+    @property
+    def zero_stack(self) -> bool:
+        """It may read stack that it has not written, so each of its frames begins as zeros."""
+        return bool(self._prog.zero_stack)
+
+    @zero_stack.setter
+    def zero_stack(self, value: bool) -> None:
+        self._prog.zero_stack = int(value)
+
     def twin(self) -> Program:
         """The same program once more, to be watched by itself.  It lives as long as this one."""
         code, env = self.code, self._env
@@ -317,7 +326,9 @@ class Program:
         made._code = ctypes.create_string_buffer(code, len(code))
         made._kept = []
         made._env = _Env.from_buffer_copy(env)
-        made._prog = _Prog(ctypes.addressof(made._code), len(code) // 8, self._prog.type, ctypes.pointer(made._env))
+        made._prog = _Prog.from_buffer_copy(self._prog)
+        made._prog.insns, made._prog.machine = ctypes.addressof(made._code), None
+        made._prog.env_default = ctypes.pointer(made._env)
         self.keep(made)
         return made
 

@@ -19,13 +19,13 @@ ENTRY = "program"
 class Surroundings:
     """What machine code needs to know of the runtime: the address of a helper by number (0: there is none) and of the
     functions of machine.h by name, offsets in `struct st_env`, and descriptors of the maps with look-ups to inline, by
-    the address of the map: the name of the look-up and the descriptor's bytes."""
+    the address of the map: the name of the look-up and the descriptor's bytes.  `zero_stack`: frames begin as zeros."""
 
     helper: Callable[[int], int]
     functions: Mapping[str, int]
     cpu_offset: int
     lookups: Mapping[int, tuple[str, bytes]]
-    zero_stack: bool = False  # the program may read stack that it has not written
+    zero_stack: bool = False
 
 
 class CannotTranslate(Exception):
@@ -102,7 +102,7 @@ class FunctionText:
         self.begin("entry")
         self.do("%stack = alloca [512 x i8], align 16")
         if self.around.zero_stack:
-            self.do("store [512 x i8] zeroinitializer, ptr %stack, align 16")
+            self.do("call void @llvm.memset.p0.i64(ptr align 16 %stack, i8 0, i64 512, i1 false)")
         self.do("%out = alloca i64")
         self.do("%rounds = alloca i32")
         self.do("store i32 0, ptr %rounds")
@@ -110,9 +110,6 @@ class FunctionText:
             self.do(f"%r{reg} = alloca i64")
         for reg in range(10):
             self.do(f"store i64 {f'%a{reg}' if 1 <= reg <= 5 else '0'}, ptr %r{reg}")
-        if function.depth:
-            lowest = self._frame(-function.depth)
-            self.do(f"call void @llvm.memset.p0.i64(ptr align 8 {lowest}, i8 0, i64 {function.depth}, i1 false)")
         self.do(f"br label %L{function.start}")
         open_block = False
         for i, insn in flow.slots(self.insns, function.start, function.end):

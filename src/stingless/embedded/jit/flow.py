@@ -21,14 +21,13 @@ State = tuple[Known, ...]
 
 @dataclass
 class Function:
-    """Instructions `start` to `end`, exclusive.  `before` has the state before each of them; `depth` how many bytes of
-    its stack it may touch; `leaders` begin blocks."""
+    """Instructions `start` to `end`, exclusive.  `before` has the state before each of them; `leaders` begin
+    blocks."""
 
     start: int
     end: int
     leaders: set[int] = field(default_factory=set)
     before: dict[int, State] = field(default_factory=dict)
-    depth: int = 0
 
 
 def functions(insns: list[Instruction]) -> list[Function]:
@@ -80,15 +79,13 @@ def _follow(insns: list[Instruction], function: Function) -> None:
             function.leaders |= {taken, i + 1}
     function.before[function.start] = entry
     todo = [function.start]
-    lowest, anywhere = 0, False
     while todo:
         i = todo.pop()
         state = function.before[i]
         while True:
             insn = insns[i]
             function.before[i] = state
-            state, low = _after(i, insns, state)
-            lowest = min(lowest, low)
+            state = _after(i, insns, state)
             following = [] if not falls_through(insn) else [i + (2 if insn.opcode == op.LD_IMM64 else 1)]
             if (taken := target(i, insn)) is not None:
                 following.append(taken)
@@ -102,61 +99,39 @@ def _follow(insns: list[Instruction], function: Function) -> None:
                     todo.append(each)
                     continue
                 joined = tuple(a if a == b else None for a, b in zip(known, state, strict=True))
-                lost = [a or b for a, b, c in zip(known, state, joined, strict=True) if c is None and a != b]
-                anywhere |= any(each is not None and each[0] == FRAME for each in lost)
                 if joined != known:
                     function.before[each] = joined
                     todo.append(each)
             break
-    function.depth = 512 if anywhere else min(512, -lowest)
 
 
-def _after(i: int, insns: list[Instruction], state: State) -> tuple[State, int]:
-    """The state after an instruction, and the lowest stack offset that it touches or makes."""
+def _after(i: int, insns: list[Instruction], state: State) -> State:
+    """The state after an instruction."""
     insn = insns[i]
-    cls, operation = insn.opcode & 0x07, insn.opcode & 0xF0
-    dst = insn.dst
-    value: Known = None
+    cls = insn.opcode & 0x07
     if insn.opcode == op.LD_IMM64:
-        if insn.src == op.PSEUDO_FUNC:
-            value = (FUNCTION, i + 1 + insn.imm)
-        else:
-            value = (CONSTANT, wide(insns, i))
-        return _with(state, dst, value), 0
+        callback = insn.src == op.PSEUDO_FUNC
+        return _with(state, insn.dst, (FUNCTION, i + 1 + insn.imm) if callback else (CONSTANT, wide(insns, i)))
     if cls in (op.ALU, op.ALU64):
-        held = state[dst]
-        low = 0
+        value: Known = None
+        held = state[insn.dst]
         if insn.opcode == op.ALU64 | op.MOV | op.X and insn.off == 0:
             value = state[insn.src]
         elif insn.opcode == op.ALU64 | op.ADD | op.K and held is not None and held[0] == FRAME:
             value = (FRAME, held[1] + insn.imm)
-            low = held[1] + insn.imm
-        elif held is not None and held[0] == FRAME:
-            low = -512  # arithmetic with what is only known when it runs
-        if cls == op.ALU64 and insn.opcode & op.X and operation != op.MOV:
-            other = state[insn.src]
-            if other is not None and other[0] == FRAME:
-                low = -512
-        return _with(state, dst, value), low
-    if cls in (op.LDX, op.ST, op.STX):
-        base = state[insn.src if cls == op.LDX else dst]
-        low = base[1] + insn.off if base is not None and base[0] == FRAME else 0
-        if cls == op.LDX:
-            return _with(state, dst, None), low
-        if insn.opcode & 0xE0 == op.ATOMIC:
-            if insn.imm == op.LOAD_ACQ:
-                base = state[insn.src]
-                low = base[1] + insn.off if base is not None and base[0] == FRAME else 0
-                return _with(state, dst, None), low
-            if insn.imm == op.CMPXCHG:
-                return _with(state, 0, None), low
-            if insn.imm & op.FETCH:
-                return _with(state, insn.src, None), low
-        stored = state[insn.src] if cls == op.STX else None
-        return state, -512 if stored is not None and stored[0] == FRAME else low
+        return _with(state, insn.dst, value)
+    if cls == op.LDX:
+        return _with(state, insn.dst, None)
+    if cls == op.STX and insn.opcode & 0xE0 == op.ATOMIC:
+        if insn.imm == op.LOAD_ACQ:
+            return _with(state, insn.dst, None)
+        if insn.imm == op.CMPXCHG:
+            return _with(state, 0, None)
+        if insn.imm & op.FETCH:
+            return _with(state, insn.src, None)
     if cls == op.LD or insn.opcode & 0xF7 == op.JMP | op.CALL:
-        return (*[None] * 6, *state[6:]), 0
-    return state, 0
+        return (*[None] * 6, *state[6:])
+    return state
 
 
 def wide(insns: list[Instruction], i: int) -> int:

@@ -86,6 +86,8 @@ u64 INTERPRET(struct st_env *env, const struct st_insn *insn, u64 r1, u64 r2, u6
 	u64 r[16] = {0, r1, r2, r3, r4, r5}; /* 16: any 4-bit number is in bounds */
 	env->frames = base + 1;
 	r[10] = (u64)(env->stack + (base + 1) * ST_STACK);
+	if (unlikely(env->prog->zero_stack))
+		memset((void *)(r[10] - ST_STACK), 0, ST_STACK);
 #ifdef CAREFUL
 	struct st_careful *careful = env->careful;
 	insn--;
@@ -225,6 +227,8 @@ call:
 		memcpy(frame->saved, &r[6], sizeof(frame->saved));
 		r[10] += ST_STACK;
 		may_goto = 0;
+		if (unlikely(env->prog->zero_stack))
+			memset((void *)(r[10] - ST_STACK), 0, ST_STACK);
 		TAKE(insn->imm);
 	}
 	if (insn->imm == 12) { /* bpf_tail_call(ctx, prog_array, index): stays in this frame, or goes on after the call */

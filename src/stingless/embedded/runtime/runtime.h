@@ -58,6 +58,7 @@ struct st_prog {
 	struct st_env *env_default;
 	st_machine machine; /* its machine code, set by st_prog_set_machine() at any time; 0: interpret */
 	u32 runs;           /* by the interpreter, up to ST_HOT */
+	u32 zero_stack;     /* it may read stack that it has not written: each frame begins as zeros */
 	const u32 *type_sizes; /* bytes of the types that it allocates, by their number in its BTF */
 	u32 type_count;
 };
