@@ -1,4 +1,4 @@
-"""`python -m benchmarks [start] [tools] [ptrace] [load] [hash] [ring] [vm]`: run the benchmarks named, or all."""
+"""`python -m benchmarks [start] [tools] [ptrace] [uprobes] [memory] [load] [hash] [ring] [vm]`: those named, or all."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks import bcc_start, bulk, load, ptrace_events, start, vm
+from benchmarks import bcc_start, bulk, load, ptrace_events, start, uprobe_events, vm
 from tests.vm.kernels import default_kernel, load_kernels
 
-NAMES = ("start", "tools", "ptrace", "load", "hash", "ring", "vm")
+NAMES = ("start", "tools", "ptrace", "uprobes", "memory", "load", "hash", "ring", "vm")
 
 
 def main() -> None:
@@ -37,6 +37,10 @@ def main() -> None:
         bcc_start.report(options.guest_pairs, options.kernel)
     if "ptrace" in names:
         ptrace_events.report(options.pairs, options.calls)
+    if "uprobes" in names:
+        uprobe_events.report(options.pairs, options.calls)
+    if "memory" in names:
+        uprobe_events.report_memory(options.pairs)
     if "load" in names:
         load.report(options.pairs)
     if "hash" in names:

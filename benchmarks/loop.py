@@ -12,10 +12,10 @@ from pathlib import Path
 from benchmarks.measure import BenchmarkError
 from stingless.compile.toolchain import find_compiler
 
-_TARGETS = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
+TARGETS = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
 
 # loop N call: `N` calls of getppid, or with "other" of getuid.  Prints nanoseconds.
-_SOURCE = r"""
+SOURCE = r"""
 #if defined(__x86_64__)
 enum { WRITE = 1, GETUID = 102, GETPPID = 110, CLOCK_GETTIME = 228, EXIT_GROUP = 231 };
 static long call(long number, long a, long b, long c)
@@ -71,12 +71,12 @@ __attribute__((used)) void entry(long *stack)
 
 def build_loop(directory: Path) -> Path:
     """The program in `directory`.  Raises `BenchmarkError` where it cannot be built."""
-    target = _TARGETS.get(platform.machine())
+    target = TARGETS.get(platform.machine())
     compiler = find_compiler()
     if target is None or compiler.origin != "ziglang wheel":
         raise BenchmarkError("the loop is built with the ziglang wheel, for x86-64 or arm64: pip install ziglang")
     source, unlinked, program = (directory / name for name in ("loop.c", "loop.o", "loop"))
-    source.write_text(_SOURCE)
+    source.write_text(SOURCE)
     flags = ["-O2", "-ffreestanding", "-fno-stack-protector", "-nostdlibinc"]
     subprocess.run([*compiler.argv, "-target", target, *flags, "-c", str(source), "-o", str(unlinked)], check=True)
     subprocess.run([compiler.argv[0], "ld.lld", "-static", str(unlinked), "-o", str(program)], check=True)
