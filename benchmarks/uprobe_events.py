@@ -54,34 +54,49 @@ def _build(directory: Path) -> Path:
 
 
 def _measure(program: Path, scratch: Path, pairs: int, calls: int) -> str:
-    run = [sys.executable, "-m", "stingless", "run", "--kernel", "embedded", str(COUNT), str(program), FUNCTION]
+    run = [sys.executable, "-m", "stingless", "run", "--kernel", "embedded", str(COUNT)]
     loop = [str(program), str(calls), "getppid"]
     script = scratch / "gdb"
     # The fastest that gdb has: it counts by itself, without a command for each stop.
     script.write_text(f"set pagination off\nbreak {FUNCTION}\nignore 1 1000000000\nrun {calls} getppid\n")
     subjects = {
         "alone": partial(_call_ns, [str(program), str(2000 * calls), "getppid"], 2000 * calls),
-        "entry": partial(_call_ns, [*run, "--", *loop], calls, [calls, 0]),
-        "both": partial(_call_ns, [*run, "return", "--", *loop], calls, [calls, calls]),
+        "entry": partial(_call_ns, [*run, str(program), FUNCTION, "--", *loop], calls, [calls, 0]),
     }
     if shutil.which("gdb"):
         subjects["gdb"] = partial(_call_ns, ["gdb", "-batch", "-nx", "-x", str(script), str(program)], calls)
-    if shutil.which("ltrace"):
-        subjects["ltrace"] = partial(_call_ns, ["ltrace", "-x", FUNCTION, "-L", "-o", "/dev/null", *loop], calls)
+    if shutil.which("ltrace") and shutil.which("cc"):
+        library = _linked(scratch)  # ltrace sees calls of shared libraries, and their returns
+        loop = [str(library), str(calls)]
+        subjects["library"] = partial(_call_ns, [str(library), str(20 * calls)], 20 * calls)
+        both = [*run, "c", "getppid", "return", "--", *loop]
+        subjects["both"] = partial(_call_ns, both, calls, [calls, calls])
+        subjects["ltrace"] = partial(_call_ns, ["ltrace", "-e", "getppid", "-o", "/dev/null", *loop], calls)
     found = dict(zip(subjects, paired(pairs, *subjects.values()), strict=True))
     rows = []
-    for peer in ("gdb", "ltrace"):
+    for peer, alone, ours, what in (
+        ("gdb", "alone", "entry", "a function's entry, ns a call; gdb"),
+        ("ltrace", "library", "both", "getppid of libc, entry and return, ns a call; ltrace"),
+    ):
         if peer in found:
-            ours = "both" if peer == "ltrace" else "entry"  # ltrace follows returns as well
-            rows.append(
-                [
-                    f"a probed call, ns ({'entry and return' if ours == 'both' else 'entry'})",
-                    *(Spread.of(found[name]).show() for name in ("alone", ours, peer)),
-                    f"{peer}: {ratio(found[peer], found[ours]).show(digits=2)}",
-                ]
-            )
+            cells = [Spread.of(found[name]).show() for name in (alone, ours, peer)]
+            rows.append([what, *cells, ratio(found[peer], found[ours]).show(digits=2)])
     header = ["median (least to most)", "alone", "stingless", "peer", "peer / stingless"]
-    return table(f"uprobes by ptrace, on one CPU, {pairs} pairs of {calls} calls", header, rows)
+    return table(f"user probes by ptrace, on one CPU, {pairs} pairs of {calls} calls", header, rows)
+
+
+def _linked(directory: Path) -> Path:
+    """A loop that calls the C library."""
+    source, program = directory / "library.c", directory / "library"
+    source.write_text(
+        "#include <stdio.h>\n#include <stdlib.h>\n#include <time.h>\n#include <unistd.h>\n"
+        "int main(int argc, char **argv) { struct timespec a, b; long calls = atol(argv[1]);"
+        " clock_gettime(CLOCK_MONOTONIC, &a); for (long i = 0; i < calls; i++) getppid();"
+        " clock_gettime(CLOCK_MONOTONIC, &b);"
+        ' printf("%ld\\n", (b.tv_sec - a.tv_sec) * 1000000000 + b.tv_nsec - a.tv_nsec); }'
+    )
+    subprocess.run(["cc", "-O1", "-w", str(source), "-o", str(program)], check=True)
+    return program
 
 
 def _call_ns(argv: Sequence[str], calls: int, seen: Sequence[int] = ()) -> float:
