@@ -584,3 +584,27 @@ SEC("tc") int prog(struct __sk_buff *ctx) {
 }
 """
 )
+
+ROUTES = r"""
+struct { long result[32]; __u32 mtu[8]; } out;
+SEC("tc") int prog(struct __sk_buff *skb) {
+    int i = 0; struct bpf_fib_lookup fib = {.family = 2, .ifindex = 1}, odd = {.family = 7, .ifindex = 1};
+    struct bpf_sock_tuple tuple = {.ipv4 = {.daddr = 0x0100007f, .dport = 1}};
+    out.result[i++] = bpf_fib_lookup(skb, &fib, sizeof(fib) - 1, 0);
+    out.result[i++] = bpf_fib_lookup(skb, &fib, sizeof(fib), 1 << 30);
+    out.result[i++] = bpf_fib_lookup(skb, &odd, sizeof(odd), 0);
+    out.result[i++] = bpf_check_mtu(skb, 1, &out.mtu[0], 0, 0);
+    out.mtu[1] = 60000; out.result[i++] = bpf_check_mtu(skb, 1, &out.mtu[1], 0, 0);
+    out.mtu[2] = 65530; out.result[i++] = bpf_check_mtu(skb, 1, &out.mtu[2], 100, 0);
+    out.result[i++] = bpf_check_mtu(skb, 123456, &out.mtu[3], 0, 0);
+    out.result[i++] = bpf_check_mtu(skb, 1, &out.mtu[3], 0, 8);
+    out.mtu[4] = 100; out.result[i++] = bpf_check_mtu(skb, 1, &out.mtu[4], 0, 1);
+    struct bpf_sock *found = bpf_sk_lookup_udp(skb, &tuple, sizeof(tuple.ipv4), -1, 0);
+    out.result[i++] = found != 0;
+    if (found) bpf_sk_release(found);
+    out.result[i++] = bpf_skb_ecn_set_ce(skb);
+    out.result[i++] = bpf_skb_ecn_set_ce(skb);
+    out.result[i++] = bpf_skb_load_bytes(skb, 14, &out.mtu[5], 12);
+    return 0;
+}
+"""

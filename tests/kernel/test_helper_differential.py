@@ -12,12 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from stingless.asm.instruction import decode
 from stingless.embedded.kernel import EmbeddedKernel
-from stingless.embedded.verifier.kfuncs import NAMES
-from stingless.embedded.verifier.result import VerifierResult
 from stingless.linux.kernel import LinuxKernel
-from stingless.obj.spec import ProgramSpec
 from tests import helper_programs as programs
 from tests.helper_programs import Loaded
 
@@ -53,20 +49,13 @@ def test_same_results_on_packets(name: str) -> None:
     assert words(embedded) == words(linux)
 
 
-@pytest.fixture
-def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What Linux's verifier accepts runs here without ours."""
-
-    def accept(spec: ProgramSpec, *_: object, **__: object) -> VerifierResult:
-        calls = [
-            (i, NAMES[insn.imm]) for i, insn in enumerate(decode(spec.code)) if insn.src == 2 and insn.opcode == 0x85
-        ]
-        return VerifierResult((), 512, 0, (0,), 0, kfunc_calls=tuple(calls))
-
-    monkeypatch.setattr("stingless.embedded.verifier.verify", accept)
+def test_interfaces_and_congestion_marks() -> None:
+    ip = bytes.fromhex("4502003c1234000040 11abcd 7f000001 7f000001".replace(" ", ""))
+    linux, embedded = both(programs.ROUTES, FRAME[:14] + ip + bytes(60))
+    assert any(linux)
+    assert words(embedded) == words(linux)
 
 
-@pytest.mark.usefixtures("unverified")
 def test_lists_and_trees_of_objects() -> None:
     linux, embedded = both(programs.OBJECTS, FRAME)
     assert struct.unpack_from("<14q", linux) == (-1, 2, 4, 1, 3, -1, -1, 1, 2, 2, 5, 7, 9, -1)

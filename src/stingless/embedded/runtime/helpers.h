@@ -166,9 +166,22 @@ HELPER(st_user_ringbuf_drain);
 
 /* socket.c */
 HELPER(st_sk_lookup);
-HELPER(st_sk_convert);
 HELPER(st_sk_release);
+HELPER(st_sk_fullsock);
+HELPER(st_get_listener_sock);
+HELPER(st_sk_convert);
 HELPER(st_sk_assign);
 HELPER(st_sk_cgroup_id);
 HELPER(st_sk_storage_get);
 HELPER(st_sk_storage_delete);
+HELPER(st_get_socket_cookie);
+HELPER(st_get_socket_uid);
+HELPER(st_skb_cgroup_id);
+HELPER(st_skb_under_cgroup);
+HELPER(st_get_netns_cookie);
+HELPER(st_bind);
+
+/* route.c */
+HELPER(st_check_mtu);
+HELPER(st_fib_lookup);
+HELPER(st_skb_ecn_set_ce);

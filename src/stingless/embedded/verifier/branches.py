@@ -9,13 +9,21 @@ from stingless.embedded.verifier.env import Env
 from stingless.embedded.verifier.precision import Marks, merge, rest_on
 from stingless.embedded.verifier.scalar import U32, U64, UNKNOWN, Scalar, make
 from stingless.embedded.verifier.state import (
+    ALLOC,
+    BLOCK,
+    BTF_PTR,
+    MAP_KEY,
+    MAP_PTR,
     MAP_VALUE,
     MEM,
+    NON_OWNING,
     OR_NULL,
     PACKET,
     PACKET_END,
     PACKET_META,
     SCALAR,
+    SOCKETS,
+    TRUSTED,
     ZERO_REG,
     Reg,
     State,
@@ -31,6 +39,7 @@ _OPPOSITE = {
 }  # fmt: skip
 _SWAPPED = {op.JGT: op.JLT, op.JLT: op.JGT, op.JGE: op.JLE, op.JLE: op.JGE, op.JSGT: op.JSLT, op.JSLT: op.JSGT,
             op.JSGE: op.JSLE, op.JSLE: op.JSGE}  # fmt: skip
+_NEVER_NULL = frozenset({MAP_VALUE, MAP_KEY, MAP_PTR, MEM, BLOCK, *SOCKETS})
 _MAX_PACKET = 0xFFFF
 
 
@@ -63,10 +72,16 @@ def execute(env: Env, insn: Instruction) -> int:
     return here
 
 
+def _is_never_null(reg: Reg) -> bool:
+    if reg.kind is BTF_PTR:
+        return bool(reg.ref or reg.flags & (TRUSTED | ALLOC | NON_OWNING))
+    return reg.kind in _NEVER_NULL
+
+
 def _outcome(operation: int, left: Reg, right: Reg, wide: bool) -> bool | None:
     """Whether the jump is taken, if that is certain."""
     if left.kind is not SCALAR or right.kind is not SCALAR:
-        if wide and left.kind in (MAP_VALUE, MEM) and is_zero(right) and operation in (op.JEQ, op.JNE):
+        if wide and _is_never_null(left) and is_zero(right) and operation in (op.JEQ, op.JNE):
             return operation == op.JNE
         return None
     a, b = left.var, right.var

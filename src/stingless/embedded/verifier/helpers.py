@@ -116,6 +116,7 @@ _NO_SEQ_FILES = "there are no iterators over kernel objects that write files her
 _NO_KERNEL_CODE = "no code of a kernel runs here"
 _NO_KERNEL_MEMORY = "there is no memory of a kernel here"
 _NO_BPF = "there are no bpf(2) descriptors of a kernel here"
+_NO_SOCKET_OPTIONS = "the sockets here have no options"
 _NO_NETFILTER = "there are no transforms (xfrm) here"
 _NO_KERNEL_OBJECTS = "objects here are not of a kernel's types"
 _NO_KERNEL_BUFFERS = "there are no packet buffers of a kernel here"
@@ -380,8 +381,8 @@ SIGNATURES: dict[int, Signature] = {
     _H.tcp_raw_check_syncookie_ipv6: _s(NUMBER, IN_40, IN_20, gpl=True, types=_TC | _XDP, packet=True, only=_NO_TCP),
     _H.tcp_send_ack: _s(NUMBER, TCP_SOCK, ANY, types=frozenset({_T.STRUCT_OPS}), only=_NO_TCP),
     # Hooks of control groups.
-    _H.setsockopt: _s(NUMBER, CTX, ANY, ANY, IN, SIZE, types=_SOCKET_OPTIONS),
-    _H.getsockopt: _s(NUMBER, CTX, ANY, ANY, OUT, SIZE, types=_SOCKET_OPTIONS),
+    _H.setsockopt: _s(NUMBER, CTX, ANY, ANY, IN, SIZE, types=_SOCKET_OPTIONS, only=_NO_SOCKET_OPTIONS),
+    _H.getsockopt: _s(NUMBER, CTX, ANY, ANY, OUT, SIZE, types=_SOCKET_OPTIONS, only=_NO_SOCKET_OPTIONS),
     _H.bind: _s(NUMBER, CTX, IN, SIZE, types=frozenset({_T.CGROUP_SOCK_ADDR})),
     _H.sysctl_get_name: _s(NUMBER, CTX, OUT, SIZE, ANY, types=_SYSCTL),
     _H.sysctl_get_current_value: _s(NUMBER, CTX, OUT, SIZE, types=_SYSCTL),
