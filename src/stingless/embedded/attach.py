@@ -21,15 +21,15 @@ _TYPES: Mapping[type[Event], ProgramType] = {
     events.RawTracepoint: ProgramType.RAW_TRACEPOINT,
     events.PerfEvent: ProgramType.PERF_EVENT,
     events.Xdp: ProgramType.XDP,
+    events.Tc: ProgramType.SCHED_CLS,
     events.SocketFilter: ProgramType.SOCKET_FILTER,
 }
 _LINUX = "it needs the Linux kernel: run as root with `--kernel linux`"
 _INSTEAD: Mapping[type[Event], str] = {
     events.Tracing: "take a kprobe or ksyscall of a system call, or a raw tracepoint",
     events.TracingMulti: "take a kprobe or ksyscall program for each system call",
-    events.Tc: "take an xdp program for what comes in",
-    events.Netkit: "take an xdp program for what comes in",
-    events.Netfilter: "take an xdp program for what comes in",
+    events.Netkit: "take a tc program at an end of a veth pair",
+    events.Netfilter: "take a tc program at an end of a veth pair",
 }
 
 

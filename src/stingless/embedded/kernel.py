@@ -16,7 +16,7 @@ from stingless.embedded.maps import EmbeddedMap
 from stingless.embedded.programs import SUPPORTED, EmbeddedProgram
 from stingless.embedded.readers import EmbeddedTraceReader, PerfReader, RingReader
 from stingless.errors import ClosedError, LoadError, NotSupportedError, UnknownNameError
-from stingless.events import Event, KprobeMulti, RawTracepoint, SocketFilter, UprobeMulti, Usdt, Xdp
+from stingless.events import Event, KprobeMulti, RawTracepoint, SocketFilter, Tc, UprobeMulti, Usdt, Xdp
 from stingless.kernel import Command, EventOptions, Link, Map, Probe, Program
 from stingless.obj.spec import MapSpec, ObjectSpec, ProgramSpec
 from stingless.owned import Owned
@@ -215,7 +215,7 @@ class EmbeddedKernel:
         program._open(f"program {program.spec.name!r}")
         attach.check(program.spec, event)
         link: XdpLink | SocketFilterLink | TracerLink | ManyLinks
-        if isinstance(event, Xdp | SocketFilter):
+        if isinstance(event, Xdp | Tc | SocketFilter):
             from stingless.embedded.sources import packets
 
             link = packets.attach(self, program, event)

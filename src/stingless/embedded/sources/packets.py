@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from stingless.errors import AttachError, NotSupportedError, PrivilegeError, UnknownNameError
-from stingless.events import Event, SocketFilter, Xdp
+from stingless.events import Event, SocketFilter, Tc, Xdp
 from stingless.owned import Owned
 
 if TYPE_CHECKING:
+    from stingless._sys.rtnetlink import LinkInfo
     from stingless.embedded.sources.wire import Wire
 
 XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX, XDP_REDIRECT = range(5)
@@ -41,10 +42,14 @@ class PacketProgram(Protocol):
 
 
 def attach(kernel: object, program: PacketProgram, event: Event) -> XdpLink | SocketFilterLink:
-    """Attach to an `Xdp` or `SocketFilter` event.  Raises `AttachError`, `UnknownNameError`, `PrivilegeError`,
+    """Attach to an `Xdp`, `Tc` or `SocketFilter` event.  Raises `AttachError`, `UnknownNameError`, `PrivilegeError`,
     `NotSupportedError`."""
     if isinstance(event, Xdp):
         return XdpLink(program, event)
+    if isinstance(event, Tc):
+        from stingless.embedded.sources.tc import TcLink
+
+        return TcLink(program, event)
     if isinstance(event, SocketFilter):
         return SocketFilterLink(program, event)
     raise AttachError(f"{event} is not a packet event", errno.EINVAL)
@@ -167,12 +172,12 @@ class XdpLink(Owned):
 
     socket = -1
 
-    def __init__(self, program: PacketProgram, event: Xdp) -> None:
+    def __init__(self, program: PacketProgram, event: Xdp | Tc) -> None:
         self._event = event
         self._program = program
         self.verdicts: Counter[int] = Counter()
         self._failure: Exception | None = None
-        if event.flags & XDP_FLAGS_HW_MODE:
+        if isinstance(event, Xdp) and event.flags & XDP_FLAGS_HW_MODE:
             raise NotSupportedError("XDP_FLAGS_HW_MODE on the embedded kernel", "4.13 and a network card that runs XDP")
         self._index = _index(event.interface)
         self._key = (Path("/proc/thread-self/ns/net").stat().st_ino, self._index)
@@ -190,7 +195,6 @@ class XdpLink(Owned):
     def _splice(self) -> Wire:
         from stingless._sys import namespace
         from stingless._sys.rtnetlink import Rtnetlink
-        from stingless.embedded.sources.wire import Wire
 
         event = self._event
         with Rtnetlink() as netlink:
@@ -209,7 +213,7 @@ class XdpLink(Owned):
                 errno.EOPNOTSUPP,
             )
         try:
-            return Wire(link, self._decide)
+            return self._wire_in(link)
         except PermissionError as error:
             raise PrivilegeError(
                 f"{event}: putting a program into the way of its packets needs CAP_NET_ADMIN and CAP_SYS_ADMIN in the"
@@ -220,6 +224,11 @@ class XdpLink(Owned):
             raise
         except OSError as error:
             raise AttachError(f"{event}: the interface could not be replaced", error.errno or errno.EIO) from error
+
+    def _wire_in(self, link: LinkInfo) -> Wire:
+        from stingless.embedded.sources.wire import Wire
+
+        return Wire(link, self._decide)
 
     def _decide(self, frame: bytes) -> tuple[bytes | None, bytes | None]:
         try:

@@ -9,7 +9,8 @@
 
 The real interface moves to an anonymous network namespace that nothing else is in, so no stack there answers or
 forwards anything; a stand-in of the same name, index and configuration takes its place.  Arriving frames go through
-`decide`, leaving ones are copied as they are.  `close()` puts everything back.  A file descriptor holds the hidden
+`decide`, leaving ones through `leaving`; without these they are copied as they are.  `close()` puts everything back.
+A file descriptor holds the hidden
 namespace: when the process is killed, the kernel removes the interface with it.
 
 Links on top of the interface (VLANs, bridges) and traffic control are not carried over.
@@ -38,6 +39,7 @@ from stingless._sys.rtnetlink import Configuration, LinkInfo, Rtnetlink
 from stingless.errors import AttachError
 
 T = TypeVar("T")
+Decide = Callable[[bytes], tuple[bytes | None, bytes | None]]
 
 _ETH_P_ALL = 3
 _SOL_PACKET = 263
@@ -54,12 +56,14 @@ _BURST, _LAST = 64, 1024  # frames of one direction before the other has its tur
 class Wire:
     """The wire in `link`, an interface of the calling thread's network namespace.
 
-    `decide(frame)` gets a complete Ethernet frame (checksums filled in) and returns the frame to hand to the stack,
+    `decide(frame)`, of a frame that arrives, gets a complete Ethernet frame (checksums filled in)
+    and returns the frame to hand to the stack,
     and one to send back to where it came from; None for neither.  It is called in one thread of this object.  Raises
     `OSError` when the interface cannot be replaced; it is then as before."""
 
-    def __init__(self, link: LinkInfo, decide: Callable[[bytes], tuple[bytes | None, bytes | None]]) -> None:
+    def __init__(self, link: LinkInfo, decide: Decide | None, leaving: Decide | None = None) -> None:
         self._decide = decide
+        self._leaving = leaving
         self.link = link
         self.lost = 0  # frames that could not be passed on: the queue was full, or they had become too large
         self._home = namespace.open_net()
@@ -167,15 +171,17 @@ class Wire:
         for fd in (raw.fileno(), tap.fileno(), self._wake):
             poll.register(fd, select.POLLIN)
         ready: set[int] = set()
+        arriving = partial(self._pass_on, self._decide, raw, tap)
+        leaving = partial(self._pass_on, self._leaving, tap, raw)
         while self._wake not in ready:
             ready = {fd for fd, _ in poll.poll()}
             if raw.fileno() in ready:
-                self._pump(raw, lambda header, frame: self._arrived(raw, tap, header, frame), _BURST)
+                self._pump(raw, arriving, _BURST)
             if tap.fileno() in ready:
-                self._pump(tap, lambda header, frame: self._send(raw, header, frame), _BURST)
+                self._pump(tap, leaving, _BURST)
         # What is on the wire when it is cut still arrives.
-        self._pump(raw, lambda header, frame: self._arrived(raw, tap, header, frame), _LAST)
-        self._pump(tap, lambda header, frame: self._send(raw, header, frame), _LAST)
+        self._pump(raw, arriving, _LAST)
+        self._pump(tap, leaving, _LAST)
 
     def _pump(self, source: socket.socket, handle: Callable[[bytes, bytes], None], at_most: int) -> None:
         for _ in range(at_most):
@@ -184,10 +190,16 @@ class Wire:
                 return
             handle(*received)
 
-    def _arrived(self, raw: socket.socket, tap: socket.socket, header: bytes, frame: bytes) -> None:
+    def _pass_on(
+        self, decide: Decide | None, here: socket.socket, there: socket.socket, header: bytes, frame: bytes
+    ) -> None:
+        """A frame that came by `here`."""
+        if decide is None:
+            self._send(there, header, frame)
+            return
         header, frame = complete_checksum(header, frame)
-        up, back = self._decide(frame)
-        for to, passed in ((tap, up), (raw, back)):
+        on, back = decide(frame)
+        for to, passed in ((there, on), (here, back)):
             if passed is None:
                 continue
             if len(passed) != len(frame) and header != NO_OFFLOAD:
