@@ -92,7 +92,6 @@ def test_perf_event(kernel: EmbeddedKernel) -> None:
     [
         ("kprobe.session/tcp_*", {}, "one program to the entry"),
         ("socket", {"socket": 0}, "give an interface"),
-        ("tc", {"interface": "lo", "direction": "ingress"}, "take an xdp program"),
     ],
 )
 def test_what_is_not_there(kernel: EmbeddedKernel, section: str, where: dict[str, Any], advice: str) -> None:
