@@ -73,6 +73,7 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "st_map_memory": (c_void_p, [c_void_p]),
     "st_map_ring": (c_void_p, [c_void_p]),
     "st_arena_alloc": (c_uint64, [c_void_p, c_uint64, c_uint32]),
+    "st_arena_free": (None, [c_void_p, c_uint64, c_uint32]),
     "st_storage_forget": (None, [c_uint32, c_uint64]),
     "st_synchronize": (None, []),
 }
@@ -208,6 +209,10 @@ class Map:
     def allocate(self, address: int, pages: int) -> int:
         """Of an arena: the address of so many free pages, or 0."""
         return int(self._library.st_arena_alloc(self.address, address, pages))
+
+    def give_back(self, address: int, pages: int) -> None:
+        """Of an arena."""
+        self._library.st_arena_free(self.address, address, pages)
 
     def ring(self, size: int) -> Ring:
         """A RINGBUF's ring of `size` bytes, or (0) the tee of a PERF_EVENT_ARRAY."""

@@ -11,6 +11,7 @@ from stingless._sys.rtnetlink import Rtnetlink
 from stingless.asm.instruction import encode, exit_, mov_imm
 from stingless.embedded.kernel import EmbeddedKernel
 from stingless.embedded.map_rules import SUPPORTED as MAP_TYPES
+from stingless.embedded.map_smallest import smallest
 from stingless.embedded.programs import SUPPORTED as PROGRAM_TYPES
 from stingless.errors import StinglessError
 from stingless.events import (
@@ -25,17 +26,10 @@ from stingless.events import (
     Xdp,
 )
 from stingless.kernel import Probe
-from stingless.obj.spec import MapSpec, ProgramSpec
+from stingless.obj.spec import ProgramSpec
 from stingless.symbols.elf import function_offset
 from stingless.symbols.libraries import resolve_binary
 
-_KEY_SIZE = {
-    MapType.QUEUE: 0,
-    MapType.STACK: 0,
-    MapType.BLOOM_FILTER: 0,
-    MapType.RINGBUF: 0,
-    MapType.LPM_TRIE: 8,
-}
 _PTRACE = "ptrace(2), process_vm_readv(2) and seccomp(2) must be allowed to this process"
 
 _NAMESPACE = "a network namespace of one's own: start the command with `unshare -Urn`, or as root"
@@ -61,10 +55,7 @@ def _tried(name: str, attempt: Callable[[], object], fix: str = "") -> Probe:
 
 
 def _create(kernel: EmbeddedKernel, kind: MapType) -> None:
-    entries = 65536 if kind is MapType.RINGBUF else 1
-    value_size = 0 if kind is MapType.RINGBUF else 4
-    spec = MapSpec("probe", kind, _KEY_SIZE.get(kind, 4), value_size, entries, 1 if kind is MapType.LPM_TRIE else 0)
-    kernel.create_map(spec).close()
+    kernel.create_map(smallest(kind)).close()
 
 
 def _load(kernel: EmbeddedKernel, kind: ProgramType) -> None:

@@ -1,4 +1,5 @@
 /* The ptrace event source: the command, its threads, and the event loop. */
+#include "map.h"
 #include "tracer.h"
 
 enum {
@@ -119,6 +120,7 @@ void st_remove_thread(struct st_tracer *tracer, s32 tid)
 		return;
 	st_step_forget(tracer, thread);
 	st_objects_forget(tracer->objects, tid);
+	st_storage_forget(ST_TASK_STORAGE, (u64)tid);
 	*at = thread->next;
 	leave_group(thread);
 	st_space_release(thread->space);
