@@ -22,6 +22,12 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="bpf(2) needs root her
 FRAME = bytes(12) + b"\x08\x00\x45\x17" + bytes(60)
 
 
+@pytest.fixture(autouse=True, params=["interpreter", "jit", "checked"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every helper from every engine."""
+    monkeypatch.setenv("STINGLESS_ENGINE", request.param)
+
+
 def both(text: str, data: bytes | None = None, ctx: bytes | None = None) -> tuple[bytes, bytes]:
     """What the program leaves in `out` on Linux and on the embedded kernel."""
     found = []

@@ -1,6 +1,7 @@
 #include "careful.h"
 #include "helpers.h"
 #include "interp_operations.h"
+#include "kfunc.h"
 #include "objects.h"
 
 #pragma clang diagnostic ignored "-Winitializer-overrides"
@@ -28,8 +29,11 @@ static bool has(struct st_env *env, u64 address, u64 size, bool writes)
 		return true;
 	if (env->careful->helpers) /* a raw program: it has no more */
 		return false;
-	if (st_maps_read(&scratch, address, size, false) == size)
+	if (st_maps_read(&scratch, address, size, false) == size || st_object_has(address, size))
 		return true;
+	u8 *lowest = __builtin_frame_address(0);
+	if (!writes && within(address, size, lowest, (u64)(env->stack - lowest)))
+		return true; /* of a helper that calls back: a key, say */
 	return !writes && st_objects_read(env->objects, &scratch, address, size, false) == size;
 }
 

@@ -17,6 +17,8 @@ ST_EXPORT u64 st_kfunc_address(u32 number);
 
 /* kfunc_object.c: an object that a program allocated is gone: frees it when nobody else holds it. */
 void st_object_drop(void *object);
+/* Are these bytes of an object that a program allocated? */
+bool st_object_has(u64 address, u64 size);
 void st_kptr_release(struct st_map *map, const struct st_field *field, void *pointer);
 void st_list_release(void *head);
 void st_tree_release(void *root);

@@ -16,6 +16,18 @@ static struct object *all;
 
 static struct object *header_of(const void *data) { return (struct object *)((u8 *)data - sizeof(struct object)); }
 
+bool st_object_has(u64 address, u64 size)
+{
+	bool found = false;
+	st_acquire(&lock);
+	for (struct object *object = all; object && !found; object = object->next) {
+		u64 offset = address - (u64)object->data;
+		found = offset <= object->size && size <= object->size - offset;
+	}
+	st_release(&lock);
+	return found;
+}
+
 /* bpf_obj_new(type, meta): zeroes */
 KFUNC(bpf_obj_new_impl)
 {
