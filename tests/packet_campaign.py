@@ -1,13 +1,15 @@
-"""`python -m tests.packet_campaign 10000`: packets on Linux (BPF_PROG_TEST_RUN) and on the embedded kernel; the first
-differences, and how many there are."""
+"""`python -m tests.packet_campaign 10000 [SEED [CAPTURE]]`: packets on Linux (BPF_PROG_TEST_RUN) and on the embedded
+kernel; the first differences, and how many there are."""
 
 from __future__ import annotations
 
 import struct
 import sys
+from collections.abc import Sequence
 from itertools import islice
 
 from stingless.embedded.kernel import EmbeddedKernel
+from stingless.embedded.sources.pcap import read
 from stingless.linux.kernel import LinuxKernel
 from tests.packet_programs import OPERATIONS, Case, Runner, cases
 
@@ -15,12 +17,12 @@ _SEEN = struct.Struct("<q10I32s")
 _OP = struct.Struct("<iiQQQ32s")
 
 
-def compare(kind: str, count: int, seed: int = 1) -> list[tuple[Case, object, object]]:
+def compare(kind: str, count: int, seed: int = 1, captured: Sequence[bytes] = ()) -> list[tuple[Case, object, object]]:
     """The cases whose results differ: (case, on Linux, embedded)."""
     with LinuxKernel() as linux, EmbeddedKernel() as embedded:
         runners = Runner(linux, kind), Runner(embedded, kind)
         found = []
-        for case in islice(cases(seed, kind), count):
+        for case in islice(cases(seed, kind, captured), count):
             one, other = (runner.run(case) for runner in runners)
             if one != other:
                 found.append((case, one, other))
@@ -47,8 +49,10 @@ def explain(case: Case, linux: object, embedded: object) -> str:
 
 if __name__ == "__main__":
     total = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    captured = [frame.data for frame in read(sys.argv[3])] if len(sys.argv) > 3 else []
     for kind in ("tc", "xdp"):
-        found = compare(kind, total // 2, int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+        found = compare(kind, total // 2, seed, captured)
         print(f"{kind}: {total // 2} packets, {len(found)} differ")
         for each in found[:5]:
             print(" ", explain(*each))

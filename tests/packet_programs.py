@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
 
 from stingless.kernel import Kernel, Map
 
@@ -303,9 +304,10 @@ def xdp_md(rng: random.Random, length: int) -> bytes | None:
 Case = tuple[bytes, bytes | None, bytes]  # packet, context, script
 
 
-def cases(seed: int, kind: str) -> Iterator[Case]:
+def cases(seed: int, kind: str, captured: Sequence[bytes] = ()) -> Iterator[Case]:
+    """Generated ones, or `captured` frames in turn."""
     rng = random.Random(seed)
-    frames = packets(rng)
+    frames = cycle(captured) if captured else packets(rng)
     while True:
         frame = next(frames)
         operation: Callable[[random.Random, int], Operation] = _skb_operation

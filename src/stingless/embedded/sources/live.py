@@ -22,6 +22,7 @@ from stingless.errors import AttachError, PrivilegeError, UnknownNameError
 from stingless.owned import Owned
 
 _ETH_P_ALL = 3
+_QUEUE_BYTES = 1 << 24  # as far as net.core.rmem_max allows
 _WAYS = "run as root, start the command with `unshare -Urn`, or enter a network lab (stingless.testing.net.lab)"
 
 
@@ -82,6 +83,7 @@ class Interface(Source):
             made = socket.socket(socket.AF_PACKET, kind, 0)
         except PermissionError as error:
             raise PrivilegeError(f"a raw packet socket at {name} needs CAP_NET_RAW: {_WAYS}", errno.EPERM) from error
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _QUEUE_BYTES)
         made.bind((name, _ETH_P_ALL))
         super().__init__(name, made.detach())
 
