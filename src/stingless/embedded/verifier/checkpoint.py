@@ -153,7 +153,7 @@ def clean(state: State, live: int, live_in_callers: list[int]) -> None:
                 frame.regs[i] = Reg(SCALAR, reg.var, marks=reg.marks)
         for base, slot in frame.stack.items():
             if type(slot) is Reg and slot.kind is SCALAR and seen.get(slot.id) == 1:
-                frame.stack[base] = Reg(SCALAR, slot.var, marks=slot.marks)
+                frame.stack[base] = Reg(SCALAR, slot.var, span=slot.span, marks=slot.marks)
 
 
 def mark(state: State) -> None:
@@ -170,7 +170,7 @@ def mark(state: State) -> None:
 def _marked(reg: Reg) -> Reg:
     if reg.var is UNKNOWN and not reg.id:
         return UNKNOWN_REG
-    return Reg(SCALAR, reg.var, 0, reg.id, marks=(Mark(reg.marks),))
+    return Reg(SCALAR, reg.var, 0, reg.id, span=reg.span, marks=(Mark(reg.marks),))
 
 
 def inherit(point: Checkpoint, new: State, read: Callable[[int, int], None]) -> None:
@@ -281,6 +281,8 @@ def _reg_covers(old: Reg, new: Reg, ids: dict[int, int], exact: bool) -> bool:
     if kind is not new.kind:
         return False
     if kind is SCALAR:
+        if old.span != new.span:
+            return False
         if old.marks and not old.marks[0].precise and not exact:
             return True
         # What equals another number in the old state must do so in the new one.

@@ -75,6 +75,7 @@ def signed_bits(bits: int) -> Scalar:
     return make(0, U64, low, high, 0, U64, low, high, 0, U32)
 
 
+@lru_cache(maxsize=1 << 14)
 def make(
     v: int, m: int, smin: int, smax: int, umin: int, umax: int, s32min: int, s32max: int, u32min: int, u32max: int
 ) -> Scalar:

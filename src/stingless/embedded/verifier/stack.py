@@ -46,6 +46,8 @@ def load(env: Env, reg: Reg, number: int, off: int, size: int) -> Reg:
     env.slot_read(reg.frame, base)
     if isinstance(slot, Reg):
         objects.check_no_object(slot, low, size)
+        if slot.span and slot.kind is SCALAR:  # a number of fewer bytes
+            return _narrow(env, slot, low - base, size)
         if size == 8:
             return slot
         if slot.kind is not SCALAR:
@@ -78,6 +80,9 @@ def store(env: Env, reg: Reg, number: int, off: int, size: int, value: Reg, sour
     if size < 8:
         if value.kind is not SCALAR:
             raise Rejected("invalid size of register spill")
+        if low == base and env.privileged and not is_zero(value):
+            _spill_narrow(env, reg.frame, base, size, value, source)
+            return
         mark = MISC
         if is_zero(value):
             mark = ZERO_BYTE
@@ -90,6 +95,29 @@ def store(env: Env, reg: Reg, number: int, off: int, size: int, value: Reg, sour
         value = env.regs[source] = value._replace(id=env.new_id())
     stack[base] = value
     env.slot_written(reg.frame, base)
+
+
+def _narrow(env: Env, slot: Reg, at: int, size: int) -> Reg:
+    """A load from a slot whose low bytes hold a number; what is above them, is not known."""
+    if at + size > slot.span:
+        env.uninitialised = True
+    elif not at and size == slot.span:
+        return slot._replace(span=0)
+    elif not at:
+        return Reg(SCALAR, truncate(slot.var, size), marks=slot.marks)
+    return Reg(SCALAR, unsigned_bits(size * 8))
+
+
+def _spill_narrow(env: Env, frame: int, base: int, size: int, value: Reg, source: int) -> None:
+    """The low `size` bytes of a number at the start of a slot.  The bytes above them count as written: a privileged
+    loader may read them anyway."""
+    fits = value.var.umax < 1 << 8 * size
+    if fits and source >= 0 and value.var.mask and not value.id:
+        value = env.regs[source] = value._replace(id=env.new_id())
+    var = value.var if fits else truncate(value.var, size)
+    spilled = Reg(SCALAR, var, id=value.id if fits else 0, span=size, marks=value.marks)
+    env.slot_read(frame, base)  # what is above stays as it was
+    env.state.frames[frame].stack[base] = spilled
 
 
 def check_initialised(env: Env, reg: Reg, number: int, low: int, size: int, indirect: bool = False) -> None:
