@@ -503,7 +503,7 @@ def test_too_many_branches_in_wait() -> None:
         (TC, op.W, 72, True),
         (TC, op.DW, 152, True),
         (TC, op.W, 152, False),
-        (TC, op.DW, 168, False),
+        (TC, op.DW, 168, True),
         (TC, op.W, 92, False),
         (ProgramType.SYSCALL, op.DW, 65520, True),
         (ProgramType.SYSCALL, op.DW, 65536, False),
