@@ -6,6 +6,8 @@
 
 #pragma clang diagnostic ignored "-Winitializer-overrides"
 
+enum { FLOW_DISSECTOR = 22, FLOW_KEYS = 144, FLOW_KEYS_SIZE = 56 };
+
 static bool within(u64 address, u64 size, const void *base, u64 length)
 {
 	u64 offset = address - (u64)base;
@@ -26,6 +28,10 @@ static bool has(struct st_env *env, u64 address, u64 size, bool writes)
 			return true;
 	if (env->data && (within(address, size, env->data_meta, (u64)(env->data_end - env->data_meta)) ||
 			  within(address, size, env->ctx, sizeof(struct st_packet))))
+		return true;
+	u64 keys; /* struct bpf_flow_keys, which the context points to */
+	if (env->prog->type == FLOW_DISSECTOR && memcpy(&keys, (u8 *)env->ctx + FLOW_KEYS, sizeof(keys)) &&
+	    within(address, size, (void *)keys, FLOW_KEYS_SIZE))
 		return true;
 	if (env->careful->helpers) /* a raw program: it has no more */
 		return false;
