@@ -20,6 +20,8 @@ from stingless.kernel import Command, Kernel
 _QUIET = 0.15  # seconds without a new record after the command's end that count as "all is read"
 _READING = 2.0  # seconds that a stream may take to read on what is there
 _PATIENCE = 1.0  # seconds after the last attachment after which the script is taken to have attached all it wants
+_LONGEST = 15.0  # ... also when it goes on computing
+_BUSY = 0.004  # seconds of CPU time in a fifth of a second: it computes; on a busy machine a script gets little
 
 
 class Stream(Protocol):
@@ -49,7 +51,8 @@ class Session:
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
 
     def attached(self) -> None:
-        """A probe was attached.  A script that then never waits for events gets its command after a second."""
+        """A probe was attached.  A script that then never waits for events gets its command after a
+        second in which it has nothing to do."""
         if self.command is None or self._released:
             return
         first, self._last_attach = not self._last_attach, time.monotonic()
@@ -58,11 +61,14 @@ class Session:
 
     def _release_when_idle(self) -> None:
         while not self._released:
-            left = self._last_attach + _PATIENCE - time.monotonic()
-            if left <= 0:
+            waited = time.monotonic() - self._last_attach
+            if waited < _PATIENCE:
+                time.sleep(_PATIENCE - waited)
+                continue
+            used = time.process_time()
+            time.sleep(0.2)
+            if time.process_time() - used < _BUSY or waited > _LONGEST:
                 self.waiting()
-            else:
-                time.sleep(left)
 
     def waiting(self) -> None:
         """The script is about to wait for events: all its probes are attached, so the command may start."""
