@@ -120,7 +120,7 @@ class Pool:
             specs = {n: replace(m, pinning=type(m.pinning).NONE) for n, m in alone.maps.items() if n in used}
             if len(self.programs) > 600:
                 return
-            maps = {n: kernel.create_map(m) for n, m in specs.items()}
+            maps: dict[str, Map] = {n: kernel.create_map(m) for n, m in specs.items()}
             kernel.load_program(program, maps).close()
         except (StinglessError, OSError, ValueError):
             return

@@ -412,7 +412,8 @@ SEC("syscall") int prog(void *ctx) {
     out.result[i++] = bpf_strcmp(text, text); out.result[i++] = bpf_strcmp(text, other);
     out.result[i++] = bpf_strcmp(other, text); out.result[i++] = bpf_strcmp(text, high);
     out.result[i++] = bpf_strcmp(empty, text);
-    out.result[i++] = bpf_strchr(text, 'l'); out.result[i++] = bpf_strchr(text, 'x'); out.result[i++] = bpf_strchr(text, 0);
+    out.result[i++] = bpf_strchr(text, 'l'); out.result[i++] = bpf_strchr(text, 'x');
+    out.result[i++] = bpf_strchr(text, 0);
     out.result[i++] = bpf_strchrnul(text, 'x'); out.result[i++] = bpf_strchrnul(text, 'g');
     out.result[i++] = bpf_strnchr(text, 3, 'n'); out.result[i++] = bpf_strnchr(text, 4, 'n');
     out.result[i++] = bpf_strrchr(text, 's'); out.result[i++] = bpf_strrchr(text, 'q');
@@ -425,7 +426,8 @@ SEC("syscall") int prog(void *ctx) {
     out.result[i++] = bpf_strnstr(text, part, 9); out.result[i++] = bpf_strnstr(text, part, 8);
     out.result[i++] = bpf_strnstr(text, part, 0); out.result[i++] = bpf_strnstr(text, empty, 0);
     out.result[i++] = bpf_strlen(0); out.result[i++] = bpf_strlen((char *)8);
-    out.result[i++] = bpf_strlen((char *)0xffff7fffdeadbe00ull); out.result[i++] = bpf_strlen((char *)0xffffeeeedeadbe00ull);
+    out.result[i++] = bpf_strlen((char *)0xffff7fffdeadbe00ull);
+    out.result[i++] = bpf_strlen((char *)0xffffeeeedeadbe00ull);
     out.result[i++] = bpf_strlen(endless); out.result[i++] = bpf_strchr(endless, 'x');
     out.result[i++] = bpf_strcmp(endless, endless);
     return 0;
@@ -527,7 +529,8 @@ private(B) struct bpf_spin_lock tree_lock;
 private(B) struct bpf_rb_root root contains(leaf, node);
 struct { long result[32]; } out;
 static _Bool less(struct bpf_rb_node *a, const struct bpf_rb_node *b) {
-    struct leaf *x = (void *)a - __builtin_offsetof(struct leaf, node), *y = (void *)b - __builtin_offsetof(struct leaf, node);
+    struct leaf *x = (void *)a - __builtin_offsetof(struct leaf, node);
+    struct leaf *y = (void *)b - __builtin_offsetof(struct leaf, node);
     return x->key < y->key;
 }
 static void push(long value, int front) {
@@ -535,7 +538,8 @@ static void push(long value, int front) {
     if (!made) return;
     made->value = value;
     bpf_spin_lock(&lock);
-    if (front) bpf_list_push_front_impl(&head, &made->node, 0, 0); else bpf_list_push_back_impl(&head, &made->node, 0, 0);
+    if (front) bpf_list_push_front_impl(&head, &made->node, 0, 0);
+    else bpf_list_push_back_impl(&head, &made->node, 0, 0);
     bpf_spin_unlock(&lock);
 }
 static long pop(int front) {

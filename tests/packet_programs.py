@@ -9,6 +9,7 @@ import random
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
+from typing import Any
 
 from stingless.kernel import Kernel, Map
 
@@ -336,7 +337,7 @@ class Runner:
         self._script = spec.variables["script"].spec
         self._out = spec.variables["out"].spec
 
-    def run(self, case: Case) -> object:
+    def run(self, case: Case) -> Any:
         """All that can be seen of a run: (errno,) when it was refused."""
         frame, ctx, script = case
         bss = self.maps[".bss"]

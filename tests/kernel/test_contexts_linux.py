@@ -73,7 +73,7 @@ def _lookups(rng: random.Random) -> list[tuple[str, Context]]:
             addresses: dict[str, Any] = {"remote_ip4": rng.randbytes(4), "local_ip4": rng.randbytes(4)}
             if family == 10:
                 addresses = {"remote_ip6": rng.randbytes(16), "local_ip6": rng.randbytes(16)}
-            ports = {"local_port": rng.getrandbits(16), "remote_port": rng.getrandbits(16)}
+            ports: dict[str, Any] = {"local_port": rng.getrandbits(16), "remote_port": rng.getrandbits(16)}
             made.append((LOOKUP, SkLookup(family=family, protocol=rng.choice([6, 17]), **addresses, **ports)))
     return made
 

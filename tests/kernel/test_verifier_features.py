@@ -1,4 +1,4 @@
-"""Callbacks, iterators, dynptrs, locks, timers, references, kernel pointers: Linux's verdict and ours, program by program."""
+"""Callbacks, iterators, dynptrs, locks, timers, references, kernel pointers: Linux's verdict and ours on each."""
 
 from __future__ import annotations
 

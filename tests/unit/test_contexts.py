@@ -59,7 +59,7 @@ def test_unknown_and_wrong_fields() -> None:
         (lambda: TracepointRecord("no format"), ValueError, "no format of a tracepoint"),
     ):
         with pytest.raises(error, match=words):
-            wrong()  # type: ignore[no-untyped-call]
+            wrong()
 
 
 def test_xdp_md(kernel: EmbeddedKernel) -> None:

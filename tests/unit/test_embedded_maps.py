@@ -310,7 +310,7 @@ def test_too_large(kernel: EmbeddedKernel) -> None:
 def test_unsupported_type(kernel: EmbeddedKernel) -> None:
     with pytest.raises(NotSupportedError, match="INSN_ARRAY"):
         kernel.create_map(MapSpec("m", T.INSN_ARRAY, 4, 16, 1))
-    with pytest.raises(NotSupportedError, match="struct_ops .map 'tcp'. on the embedded kernel.*load it on Linux"):
+    with pytest.raises(NotSupportedError, match=r"struct_ops .map 'tcp'. on the embedded kernel.*load it on Linux"):
         kernel.create_map(MapSpec("tcp", T.STRUCT_OPS, 4, 16, 1))
 
 

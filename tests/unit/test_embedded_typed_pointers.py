@@ -11,7 +11,7 @@ from stingless._gen.uapi import ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import add_imm, call, encode, exit_, ld_imm64, load, mov, mov_imm
 from stingless.compile.plain import compile_text
-from stingless.embedded.kernel import EmbeddedKernel
+from stingless.embedded.kernel import EmbeddedKernel, Engine
 from stingless.embedded.verifier import verify
 from stingless.embedded.verifier.helpers import SIGNATURES
 from stingless.obj.reader import read_object
@@ -43,7 +43,7 @@ SEC("syscall") int probe(void *ctx)
 
 @needs_btf
 @pytest.mark.parametrize("engine", ["interpreter", "jit"])
-def test_loads_through_kernel_pointers_may_fault(engine: str) -> None:
+def test_loads_through_kernel_pointers_may_fault(engine: Engine) -> None:
     if engine == "jit":
         pytest.importorskip("llvmlite")
     with EmbeddedKernel(engine=engine) as kernel:

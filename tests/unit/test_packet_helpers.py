@@ -67,7 +67,7 @@ def test_fragments(kernel: EmbeddedKernel) -> None:
     data = bytes(i % 251 for i in range(9000))
     # Load across the end of the first page, shrink into the first page, and grow there.
     script = script_bytes([(0, 8, 3516, 0, 0, b""), (3, 0, -5500, 0, 0, b""), (3, 0, 20, 0, 0, b"")])
-    _, after, _, out = runner.run((data, None, script))  # type: ignore[misc]
+    _, after, _, out = runner.run((data, None, script))
     assert out[48:56] == data[3516:3524]
     assert after == data[:3500] + bytes(20)
 

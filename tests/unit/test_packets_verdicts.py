@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stingless._gen.uapi import ProgramType
 from stingless.cli import main
 from stingless.embedded.kernel import EmbeddedKernel
 from stingless.embedded.sources import verdicts
@@ -134,7 +135,7 @@ def test_verdicts(kernel: type[EmbeddedKernel]) -> None:
 
 
 def test_names_of_verdicts() -> None:
-    P = verdicts.ProgramType
+    P = ProgramType
     assert verdicts.name(P.XDP, 77) == "XDP 77 (as XDP_ABORTED)"
     assert verdicts.name(P.SCHED_CLS, 0xFFFFFFFF) == "TC_ACT_UNSPEC"
     assert verdicts.name(P.LWT_XMIT, 7) == "BPF_REDIRECT"

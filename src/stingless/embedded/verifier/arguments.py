@@ -73,8 +73,8 @@ class Call:
 
     __slots__ = (
         "alloc", "arguments", "callback", "dynptr", "field", "field_reg", "first", "helper", "iterator", "kept",
-        "local_type", "map", "name", "new_dynptr", "new_iterator", "out", "owned", "percpu", "reads_packet", "released", "size_max",
-        "text",
+        "local_type", "map", "name", "new_dynptr", "new_iterator", "out", "owned", "percpu", "reads_packet",
+        "released", "size_max", "text",
     )  # fmt: skip
 
     def __init__(self, name: str, arguments: tuple[str, ...], reads_packet: bool, helper: int = 0) -> None:
