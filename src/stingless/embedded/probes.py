@@ -21,6 +21,7 @@ from stingless.events import (
     PerfEvent,
     RawTracepoint,
     SocketFilter,
+    Tc,
     Tracepoint,
     Uprobe,
     Xdp,
@@ -80,7 +81,7 @@ def _hooks() -> list[Probe]:
         def inside() -> None:
             namespace.unshare(namespace.CLONE_NEWNET)
             with Rtnetlink() as netlink, EmbeddedKernel() as kernel:
-                if isinstance(event, Xdp):
+                if isinstance(event, Xdp | Tc):
                     netlink.add_veth(event.interface, "peer")
                 program = kernel.load_program(ProgramSpec("probe", "probe", kind, encode([mov_imm(0, 2), exit_()])), {})
                 kernel.attach(program, event)
@@ -103,5 +104,6 @@ def _hooks() -> list[Probe]:
         *(_tried(name, lambda kind=kind, event=event: traced(kind, event), _PTRACE) for name, kind, event in hooks),  # type: ignore[misc]
         _tried("hook uprobe", uprobe, _PTRACE),
         _tried("hook XDP", lambda: on_packets(ProgramType.XDP, Xdp("veth0")), _NAMESPACE),
+        _tried("hook tc", lambda: on_packets(ProgramType.SCHED_CLS, Tc("veth0")), _NAMESPACE),
         _tried("hook socket filter", lambda: on_packets(ProgramType.SOCKET_FILTER, SocketFilter("lo")), _NAMESPACE),
     ]
