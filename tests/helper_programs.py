@@ -612,3 +612,21 @@ SEC("tc") int prog(struct __sk_buff *skb) {
     return 0;
 }
 """
+
+FORMATS = r"""
+struct { long result[10]; char text[10][64]; } out;
+#define TRY(i, format, ...) { static const char f[] = format; unsigned long long a[] = { __VA_ARGS__ }; \
+    out.result[i] = bpf_snprintf(out.text[i], sizeof(out.text[i]), f, a, sizeof(a)); }
+SEC("raw_tp") int prog(unsigned long long *ctx) {
+    unsigned int ip = 0x0100007f; unsigned long name = ctx[0], six[2] = {0x1122334455667788, 0x99};
+    TRY(0, "%+d|% d|%-+5d|%0-5d|%+5u|% x", 5, 5, 5, 5, 5, 5)
+    TRY(1, "%pi4 %pI4 %pI4xyz %pI4", (unsigned long)&ip, (unsigned long)&ip, (unsigned long)&ip, name)
+    TRY(2, "[%pus] [%pks] [%8s] [%-8s]", name, name, name, name)
+    TRY(3, "h\xc3\xa9 %d\t%5c|%-5c|", 1, 'a', 'b')
+    TRY(4, "%pI6 %pi6", (unsigned long)six, (unsigned long)six)
+    TRY(5, "%020d %20d %-20d|", -7, -7, -7)
+    TRY(6, "%d %d %d %d %d %d %d %d %d %d %d %d", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
+    TRY(7, "%ld %li %lu %lx %lld %llX", -1, -2, 3, 4, -5, 0xabcdef)
+    return 0;
+}
+"""

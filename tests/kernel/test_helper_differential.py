@@ -114,7 +114,7 @@ def words(out: bytes) -> list[tuple[int, bytes]]:
     return [(i, out[i : i + 8]) for i in range(0, len(out), 8)]
 
 
-@pytest.mark.parametrize("name", ["PROBE_READ", "SNPRINTF"])
+@pytest.mark.parametrize("name", ["PROBE_READ", "SNPRINTF", "FORMATS"])
 def test_user_memory(name: str) -> None:
     text = ctypes.create_string_buffer(b"user memory")
     linux, embedded = both(getattr(programs, name), ctx=struct.pack("<Q", ctypes.addressof(text)))

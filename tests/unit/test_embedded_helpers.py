@@ -235,7 +235,7 @@ FORMATS = [
     ("%c%c", (104, 105), "hi"),
     ("two\nlines\n", (), "two\nlines"),
 ]
-BAD_FORMATS = ["%f", "%n", "%", "%d %d %d %d", "%5.2d", "%hd", "caf\xe9", "\x01"]
+BAD_FORMATS = ["%f", "%n", "%", "%d %d %d %d", "%5.2d", "%hd", "\x7f", "\x01"]
 
 
 def printk(kernel: EmbeddedKernel, text: bytes, arguments: tuple[int, ...] = ()) -> int:

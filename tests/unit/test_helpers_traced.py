@@ -90,8 +90,8 @@ def test_signals_reach_the_traced_task_only(kernel: EmbeddedKernel, tmp_path: Pa
 STORAGE = r"""
 struct task_struct;
 struct { long calls, first, missing; } out;
-struct { __uint(type, BPF_MAP_TYPE_TASK_STORAGE); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, int); __type(value, long); }
-    tasks SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_TASK_STORAGE); __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int); __type(value, long); } tasks SEC(".maps");
 SEC("uprobe") int prog(void *ctx) {
     struct task_struct *task = bpf_get_current_task_btf();
     long *value = bpf_task_storage_get(&tasks, task, 0, 0), start = 40;

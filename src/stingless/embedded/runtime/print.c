@@ -93,6 +93,11 @@ static bool is_space(char c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+static bool is_alphanumeric(char c)
+{
+	return ((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9');
+}
+
 static bool is_punctuation(char c)
 {
 	return c > ' ' && c < 127 && !((c | 32) >= 'a' && (c | 32) <= 'z') && !(c >= '0' && c <= '9');
@@ -108,9 +113,7 @@ static s64 format(const struct st_env *env, struct out *out, const char *fmt, u3
 	if (end == size)
 		return -EINVAL;
 	for (u32 i = 0; i < end; i++)
-		if ((fmt[i] < ' ' && !is_space(fmt[i])) || fmt[i] == 127) /* char is signed or not: bytes >= 128 below */
-			return -EINVAL;
-		else if ((u8)fmt[i] > 127)
+		if (((u8)fmt[i] < ' ' && !is_space(fmt[i])) || fmt[i] == 127) /* text may be UTF-8 */
 			return -EINVAL;
 	while (*fmt) {
 		struct spec spec = {0};
@@ -157,9 +160,10 @@ static s64 format(const struct st_env *env, struct out *out, const char *fmt, u3
 				u8 bytes[16] = {0};
 				u64 length = fmt[2] == '4' ? 4 : 16;
 				if (st_copy_kernel(env, bytes, value, length, false) != length)
-					st_copy_user(env, bytes, value, length, false);
+					memset(bytes, 0, sizeof(bytes));
 				put_address(out, bytes, fmt[2], kind == 'i');
-				fmt += 3;
+				for (fmt += 3; is_alphanumeric(*fmt); fmt++) /* as Linux, which knows no more forms of it here */
+					;
 				continue;
 			} else {
 				return -EINVAL;

@@ -8,7 +8,10 @@ from stingless.embedded.verifier.rejection import Rejected, malformed
 from stingless.embedded.verifier.state import Reg
 
 _MAX_ARGUMENTS = 12
-_SPECIFIER = re.compile(rb"%(?:(%)|0?-?[0-9]*(?:(?:l|ll)?[diuxX]|s|c|p(?![A-Za-z0-9])|p[kKsSBx](?![A-Za-z0-9])))")
+_SPECIFIER = re.compile(
+    rb"%(?:(%)|[-+ 0]*(?:[1-9][0-9]*)?"
+    rb"(?:l{0,2}[diuxX]|s|c|p[ku]s|p[KsSBx]|p[iI][46][A-Za-z0-9]*|p(?![A-Za-z0-9])))"
+)
 
 
 def check_format(text: bytes, data_size: Reg) -> None:
@@ -17,14 +20,12 @@ def check_format(text: bytes, data_size: Reg) -> None:
         raise Rejected("R5 is not a known constant: the size of bpf_snprintf's arguments must be")
     if data_size.var.value % 8 or data_size.var.value // 8 > _MAX_ARGUMENTS:
         raise malformed("invalid size of bpf_snprintf's arguments")
-    if not text.isascii():
-        raise malformed("Invalid format string: not ASCII")
     wanted = 0
     at = 0
     while (at := text.find(b"%", at)) >= 0:
         match = _SPECIFIER.match(text, at)
         if match is None:
-            raise malformed(f"Invalid format string: {text[at : at + 8].decode()!r}")
+            raise malformed(f"Invalid format string: {text[at : at + 8].decode(errors='replace')!r}")
         wanted += not match[1]
         at = match.end()
     if wanted != data_size.var.value // 8:
