@@ -94,7 +94,8 @@ def build(folder: Path, source: str, name: str = "target", options: str = "") ->
     text, object_, program = folder / f"{name}.c", folder / f"{name}.o", folder / name
     text.write_text(PRELUDE + source)
     environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(folder), "ZIG_LOCAL_CACHE_DIR": str(folder)}
-    flags = f"-target {MACHINE}-linux-gnu -O1 -ffreestanding -fno-stack-protector -fno-pic -nostdlibinc -w {options}".split()
+    flags = f"-target {MACHINE}-linux-gnu -O1 -ffreestanding -fno-stack-protector -fno-pic -nostdlibinc -w".split()
+    flags += options.split()
     subprocess.run([zig, "clang", *flags, "-c", text, "-o", object_], check=True, env=environment)
     subprocess.run([zig, "ld.lld", "-static", "-o", program, object_], check=True, env=environment)
     return program

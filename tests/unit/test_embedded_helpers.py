@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import re
 import struct
@@ -284,7 +285,7 @@ def test_strings_in_trace_lines(kernel: EmbeddedKernel) -> None:
     assert (reader.readline(1000) or "").endswith(": [from user space] []")
 
 
-@pytest.mark.parametrize("name", ["STRTOL", "STRNCMP", "MAPS", "RINGBUF"])
+@pytest.mark.parametrize("name", ["STRTOL", "STRNCMP", "MAPS", "RINGBUF", "DYNPTR", "LOOPS", "ITERATORS", "STRINGS"])
 def test_programs_of_the_comparison_run(kernel: EmbeddedKernel, name: str) -> None:
     """Without root, too; the expected words are in tests/kernel."""
     loaded = Loaded(kernel, getattr(programs, name))
@@ -337,3 +338,21 @@ def test_per_cpu_values_of_concurrent_runs_are_not_lost(kernel: EmbeddedKernel) 
 def test_socket_filter_returns_32_bits(kernel: EmbeddedKernel) -> None:
     spec = ProgramSpec("f", "socket", ProgramType.SOCKET_FILTER, encode([mov_imm(0, -1), exit_()]))
     assert kernel.load_program(spec, {}).run(bytes(20)).retval == 0xFFFFFFFF
+
+
+def test_timers_end_with_their_program(kernel: EmbeddedKernel) -> None:
+    """Called back by a thread of the runtime; what is armed still when the program and its map go is never called."""
+    loaded = Loaded(kernel, programs.TIMER)
+    loaded.run(bytes(64))
+    deadline = time.monotonic() + 5
+    while struct.unpack_from("<q", loaded.out, 16 * 8)[0] < 3 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert struct.unpack_from("<3q", loaded.out, 16 * 8) == (3, 77, 7)
+    fresh = Loaded(kernel, programs.TIMER)
+    fresh.run(bytes(64))
+    fresh.program.close()
+    for each in fresh.maps.values():
+        each.close()
+    del fresh
+    gc.collect()
+    time.sleep(0.01)

@@ -16,8 +16,8 @@ from tests.tracer_target import build, offset_of
 
 STACKS = r"""
 struct { long length, address, id, again, skipped, short_length; unsigned long frames[16]; long bad[4]; } out;
-struct { __uint(type, BPF_MAP_TYPE_STACK_TRACE); __uint(max_entries, 16); __uint(key_size, 4); __uint(value_size, 8 * 16); }
-    stacks SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_STACK_TRACE); __uint(max_entries, 16);
+    __uint(key_size, 4); __uint(value_size, 8 * 16); } stacks SEC(".maps");
 SEC("uprobe") int prog(void *ctx) {
     out.address = bpf_get_func_ip(ctx);
     out.length = bpf_get_stack(ctx, out.frames, sizeof(out.frames), BPF_F_USER_STACK);
