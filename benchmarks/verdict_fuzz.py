@@ -12,6 +12,7 @@ import argparse
 import random
 import signal
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -133,6 +134,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--limit", type=float, default=5, help="seconds for one program")
+    parser.add_argument("--seconds", type=float, default=1e9, help="stop after that long")
     parser.add_argument("--show", type=int, help="show the program of this seed, and both logs")
     options = parser.parse_args()
     signal.signal(signal.SIGALRM, _too_long)
@@ -144,7 +146,10 @@ def main() -> None:
         reasons: Counter[tuple[str, str]] = Counter()
         seeds: dict[tuple[str, str], int] = {}
         chosen = range(options.seed, options.seed + options.count) if options.show is None else [options.show]
+        stop = time.monotonic() + options.seconds
         for seed in chosen:
+            if time.monotonic() > stop:
+                break
             rng = random.Random(seed)
             program, specs, maps = rng.choice(pool.programs)
             spec = mutated(program, rng)

@@ -237,7 +237,7 @@ def _walk(env: Env, btf: Btf, reg: Reg, struct: Type, at: int, size: int) -> Reg
         to = pointee(btf, found.type)
         if to is not None:
             if at != start or size != 8:
-                if at + size > start + 8:
+                if struct.kind is Kind.STRUCT:
                     raise Rejected(
                         f"cannot access ptr member {found.name} with moff {start} in struct {struct.name} "
                         f"with off {at} size {size}"
@@ -256,7 +256,7 @@ def _walk(env: Env, btf: Btf, reg: Reg, struct: Type, at: int, size: int) -> Reg
                 return _pointer(env, reg, outer, found.name, inner, union)
             return unknown
         length = btf.size_of(found.type)
-        if at + size > start + length and struct.kind is Kind.STRUCT and element.kind is not Kind.INT:
+        if at + size > start + length and struct.kind is Kind.STRUCT:
             raise Rejected(f"access beyond the end of member {found.name} in struct {struct.name}")
         return unknown
     return unknown
