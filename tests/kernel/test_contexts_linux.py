@@ -38,6 +38,19 @@ SEC("cgroup_skb/egress") int prog(struct __sk_buff *skb) {
     return data + 20 > end ? 0 : data[9] & 3;
 }
 """
+SOCKETS = """
+SEC("cgroup_skb/ingress") int prog(struct __sk_buff *skb) {
+    struct bpf_sock *sk = skb->sk;
+    if (sk) sk = bpf_sk_fullsock(sk);
+    if (!sk) return 0;
+    skb->mark = sk->family ^ sk->src_ip4 ^ sk->dst_ip4 ^ sk->src_ip6[3] ^ sk->dst_ip6[0];
+    skb->cb[0] = skb->family;
+    skb->cb[1] = skb->remote_ip4 ^ skb->remote_ip6[1];
+    skb->cb[2] = skb->local_ip4 ^ skb->local_ip6[2];
+    skb->cb[3] = skb->remote_port | skb->local_port;
+    return 1;
+}
+"""
 LOOKUP = """
 SEC("sk_lookup") int prog(struct bpf_sk_lookup *ctx) {
     return (ctx->local_port ^ ctx->remote_port ^ ctx->remote_ip4 ^ ctx->local_ip6[3] ^ ctx->protocol) & 1;
@@ -59,6 +72,7 @@ def _packet_cases(rng: random.Random) -> list[tuple[str, Context]]:
         frame = next(frames)
         made.append((FLOW, FlowKeys(frame, flags=rng.choice([0, 1, 2, 3]))))
         made.append((SOCKET, SkBuff(frame, cb=[rng.randrange(9)])))
+        made.append((SOCKETS, SkBuff(frame, tstamp=rng.getrandbits(40), gso_segs=rng.getrandbits(8))))
         made.append((EGRESS, SkBuff(frame, mark=rng.getrandbits(16), tstamp=rng.getrandbits(40))))
         made.append(
             (XDP, XdpMd(frame, metadata=rng.choice([b"", b"meta"]), linear=rng.choice([None, len(frame) // 2])))

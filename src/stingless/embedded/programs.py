@@ -73,7 +73,7 @@ class EmbeddedProgram(Owned):
     ) -> None:
         self._spec = spec
         self.fd = fd
-        self._context_bytes = verified.max_ctx_offset
+        self.context_bytes = verified.max_ctx_offset
         self._verified_insns = verified.insns_processed
         self._loaded_at = time.clock_gettime(time.CLOCK_BOOTTIME)
         self.maps = dict(maps)
@@ -201,8 +201,8 @@ class EmbeddedProgram(Owned):
         room = _CONTEXT_ROOM.get(self._spec.type, _TRACING_ROOM)
         if ctx is not None and len(ctx) > room:
             raise self._not_run(f"a context has at most {room} bytes, not {len(ctx)}")
-        if len(ctx or b"") < self._context_bytes:
-            raise self._not_run(f"it uses {self._context_bytes} bytes of its context; {len(ctx or b'')} were given")
+        if len(ctx or b"") < self.context_bytes:
+            raise self._not_run(f"it uses {self.context_bytes} bytes of its context; {len(ctx or b'')} were given")
         retval, after, duration = self.handle.run_context(ctx or b"", repeat, task)
         if self.objects is not None:
             self.objects.look()

@@ -11,6 +11,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from stingless._gen.uapi import AttachType, ProgramType
+from stingless._sys.runtime_packet import Memory
 from stingless.errors import LoadError
 from stingless.kernel import RunResult
 
@@ -29,6 +30,8 @@ SKB_MOST = _PAGE - 64 - _SHARED_INFO  # behind NET_SKB_PAD
 NETWORK_HEADER = {b"\x08\x00": 20, b"\x86\xdd": 40}
 _GSO_MOST_SEGMENTS, _GSO_MOST = 65535, 65536
 LOOPBACK = 1
+_AF_INET, _AF_INET6 = 2, 10
+_SOCKET_FIELDS = 88  # from there on, struct __sk_buff has fields of the socket
 
 # Programs that see the link header, and those whose packet begins behind it.
 SEES_LINK = frozenset({P.SCHED_CLS, P.SCHED_ACT})
@@ -76,14 +79,35 @@ def run_skb(program: EmbeddedProgram, data: bytes | None, ctx: bytes | None, rep
     if not any(visible[40:44]):
         visible[40:44] = LOOPBACK.to_bytes(4, "little")
     # gso_size is 16 bits in the kernel.
-    given = bytes(visible[:178] + bytes(2) + visible[180:])
-    result = program.handle.run_packet(data, pull=pull, visible=given, repeat=repeat)
+    given = visible.copy()
+    given[178:180] = bytes(2)
+    if program.context_bytes > _SOCKET_FIELDS:
+        socket = _socket(data)
+        given[_SOCKET_FIELDS:140] = _socket_fields(socket.content)
+        given[168:176] = socket.address.to_bytes(8, "little")
+    result = program.handle.run_packet(data, pull=pull, visible=bytes(given), repeat=repeat)
     after = b""
     if ctx is not None:
         for at, size in _GIVES:
             visible[at : at + size] = result.visible[at : at + size]
         after = bytes(visible)
     return RunResult(result.retval, bytes(pull) + result.data[pull:], after, result.duration)
+
+
+def _socket(data: bytes) -> Memory:
+    """The socket of the packet, which has its addresses: `struct st_socket` of the runtime."""
+    content = bytearray(88)
+    if data[12:14] == b"\x08\x00":
+        content[4], content[24:28], content[52:56] = _AF_INET, data[26:30], data[30:34]
+    elif data[12:14] == b"\x86\xdd":
+        content[4], content[28:44], content[56:72] = _AF_INET6, data[22:38], data[38:54]
+    return Memory(bytes(content))
+
+
+def _socket_fields(socket: bytes) -> bytes:
+    """`family` to `local_port` of struct __sk_buff."""
+    here4, here6, there4, there6 = socket[24:28], socket[28:44], socket[52:56], socket[56:72]
+    return socket[4:8] + there4 + here4 + there6 + here6 + bytes(8)
 
 
 def _check_sk_buff(program: EmbeddedProgram, ctx: bytearray, length: int) -> None:
