@@ -630,3 +630,35 @@ SEC("raw_tp") int prog(unsigned long long *ctx) {
     return 0;
 }
 """
+
+CPUMASK = KFUNCS + r"""
+typedef struct cpumask { unsigned long bits[1]; } cpumask_t;
+typedef struct refcount_struct { int x; } refcount_t;
+struct bpf_cpumask { cpumask_t cpumask; refcount_t usage; };
+KFUNC(struct bpf_cpumask *, bpf_cpumask_create, void);
+KFUNC(void, bpf_cpumask_release, struct bpf_cpumask *m);
+KFUNC(void, bpf_cpumask_set_cpu, __u32 cpu, struct bpf_cpumask *m);
+KFUNC(void, bpf_cpumask_setall, struct bpf_cpumask *m);
+KFUNC(_Bool, bpf_cpumask_test_cpu, __u32 cpu, const struct cpumask *m);
+KFUNC(_Bool, bpf_cpumask_test_and_set_cpu, __u32 cpu, struct bpf_cpumask *m);
+KFUNC(__u32, bpf_cpumask_first, const struct cpumask *m);
+KFUNC(__u32, bpf_cpumask_first_zero, const struct cpumask *m);
+KFUNC(__u32, bpf_cpumask_weight, const struct cpumask *m);
+KFUNC(_Bool, bpf_cpumask_empty, const struct cpumask *m);
+KFUNC(_Bool, bpf_cpumask_full, const struct cpumask *m);
+struct { long result[12]; } out;
+SEC("syscall") int prog(void *ctx) {
+    int i = 0; struct bpf_cpumask *m = bpf_cpumask_create();
+    if (!m) return 1;
+    const struct cpumask *c = (void *)m;
+    out.result[i++] = bpf_cpumask_empty(c); out.result[i++] = bpf_cpumask_first(c);
+    bpf_cpumask_set_cpu(1, m); bpf_cpumask_set_cpu(100000, m);
+    out.result[i++] = bpf_cpumask_first(c); out.result[i++] = bpf_cpumask_weight(c);
+    out.result[i++] = bpf_cpumask_test_cpu(1, c); out.result[i++] = bpf_cpumask_test_cpu(0, c);
+    out.result[i++] = bpf_cpumask_test_cpu(9999, c);
+    out.result[i++] = bpf_cpumask_test_and_set_cpu(1, m); out.result[i++] = bpf_cpumask_test_and_set_cpu(0, m);
+    out.result[i++] = bpf_cpumask_first_zero(c); bpf_cpumask_setall(m); out.result[i++] = bpf_cpumask_full(c);
+    bpf_cpumask_release(m);
+    return 0;
+}
+"""

@@ -40,7 +40,7 @@ def both(text: str, data: bytes | None = None, ctx: bytes | None = None) -> tupl
 
 
 @pytest.mark.parametrize(
-    "name", ["STRTOL", "STRNCMP", "MAPS", "RINGBUF", "COUNTERS", "DYNPTR", "LOOPS", "ITERATORS", "STRINGS"]
+    "name", ["STRTOL", "STRNCMP", "MAPS", "RINGBUF", "COUNTERS", "DYNPTR", "LOOPS", "ITERATORS", "STRINGS", "CPUMASK"]
 )
 def test_same_results(name: str) -> None:
     linux, embedded = both(getattr(programs, name))
