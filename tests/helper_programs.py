@@ -631,7 +631,9 @@ SEC("raw_tp") int prog(unsigned long long *ctx) {
 }
 """
 
-CPUMASK = KFUNCS + r"""
+CPUMASK = (
+    KFUNCS
+    + r"""
 typedef struct cpumask { unsigned long bits[1]; } cpumask_t;
 typedef struct refcount_struct { int x; } refcount_t;
 struct bpf_cpumask { cpumask_t cpumask; refcount_t usage; };
@@ -662,3 +664,4 @@ SEC("syscall") int prog(void *ctx) {
     return 0;
 }
 """
+)
