@@ -22,7 +22,7 @@ from stingless import StinglessError, open_object
 from stingless._gen.uapi import ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, decode, encode
-from stingless.embedded.verifier import verify
+from stingless.embedded.verifier.verify import verify
 from stingless.errors import VerifierError
 from stingless.frozen import replace
 from stingless.kernel import Map

@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.objects import _with_sizes, objects_in, pin_directory
 from stingless import StinglessError, load, open_object
 from stingless._gen.helpers import Helper
-from stingless.embedded.verifier import verify
+from stingless.embedded.verifier.verify import verify
 from stingless.errors import VerifierError
 from stingless.frozen import replace
 from stingless.linux.kernel import LinuxKernel

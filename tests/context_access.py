@@ -11,8 +11,8 @@ from stingless._gen.uapi import AttachType, ProgramType
 from stingless._sys import bpf_prog
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, encode
-from stingless.embedded.verifier import verify
 from stingless.embedded.verifier.contexts import return_range
+from stingless.embedded.verifier.verify import verify
 from stingless.errors import VerifierError
 from stingless.obj.spec import ProgramSpec
 

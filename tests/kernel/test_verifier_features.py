@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stingless.compile.plain import compile_text
-from stingless.embedded.verifier import verify
 from stingless.embedded.verifier.helpers import SIGNATURES
+from stingless.embedded.verifier.verify import verify
 from stingless.errors import LoadError, VerifierError
 from stingless.linux.kernel import LinuxKernel
 from stingless.obj.reader import read_object

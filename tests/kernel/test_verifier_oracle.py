@@ -13,8 +13,8 @@ import pytest
 from stingless._gen.uapi import MapType, ProgramType
 from stingless.asm.disasm import disassemble
 from stingless.asm.instruction import decode
-from stingless.embedded.verifier import verify
 from stingless.embedded.verifier.helpers import SIGNATURES
+from stingless.embedded.verifier.verify import verify
 from stingless.errors import LoadError, VerifierError
 from stingless.kernel import Map
 from stingless.linux.kernel import LinuxKernel

@@ -12,8 +12,8 @@ from stingless.asm import opcodes as op
 from stingless.asm.instruction import add_imm, call, encode, exit_, ld_imm64, load, mov, mov_imm
 from stingless.compile.plain import compile_text
 from stingless.embedded.kernel import EmbeddedKernel, Engine
-from stingless.embedded.verifier import verify
 from stingless.embedded.verifier.helpers import SIGNATURES
+from stingless.embedded.verifier.verify import verify
 from stingless.obj.reader import read_object
 from stingless.obj.spec import ProgramSpec
 

@@ -8,9 +8,10 @@ from stingless._gen.helpers import PROTOTYPES, Helper
 from stingless._gen.uapi import ProgramType
 from stingless.asm.instruction import call, encode, exit_, mov_imm
 from stingless.embedded.helpers import SUPPORTED_HELPERS, SUPPORTED_KFUNCS
-from stingless.embedded.verifier import helper_kinds, verify
+from stingless.embedded.verifier import helper_kinds
 from stingless.embedded.verifier.helpers import SIGNATURES
 from stingless.embedded.verifier.kfuncs import KFUNCS
+from stingless.embedded.verifier.verify import verify
 from stingless.errors import VerifierError
 from stingless.obj.spec import ProgramSpec
 

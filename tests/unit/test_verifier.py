@@ -23,7 +23,8 @@ from stingless.asm.instruction import (
     store,
     store_imm,
 )
-from stingless.embedded.verifier import VerifierResult, verify
+from stingless.embedded.verifier.result import VerifierResult
+from stingless.embedded.verifier.verify import verify
 from stingless.errors import VerifierError
 from stingless.obj.spec import MapRef, MapSpec, ProgramSpec
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from stingless.embedded.verifier import verify
 from stingless.embedded.verifier.helpers import SIGNATURES
+from stingless.embedded.verifier.verify import verify
 from stingless.errors import VerifierError
 from stingless.obj.spec import ProgramSpec
 from tests.kernel.verifier_programs import MAPS, branchy_program, random_program

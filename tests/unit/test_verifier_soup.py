@@ -12,8 +12,9 @@ from stingless._gen.helpers import Helper
 from stingless._gen.uapi import MapType, ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, encode, exit_, mov_imm
-from stingless.embedded.verifier import VerifierResult, verify
 from stingless.embedded.verifier.contexts import RULES
+from stingless.embedded.verifier.result import VerifierResult
+from stingless.embedded.verifier.verify import verify
 from stingless.errors import VerifierError
 from stingless.obj.spec import MapRef, MapSpec, ProgramSpec
 

@@ -6,13 +6,13 @@ import ctypes
 import weakref
 from collections.abc import Iterable, Mapping
 from ctypes import POINTER, Structure, c_uint32, c_void_p
-from dataclasses import dataclass
 from functools import cache
 
 from stingless._sys import runtime
+from stingless.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Filled:
     """A field of a struct and what fills it: `source` is one of `sources()`, `index` says which of several."""
 

@@ -150,7 +150,7 @@ class EmbeddedKernel:
 
         from stingless.embedded.helpers import SUPPORTED_HELPERS, SUPPORTED_KFUNCS
         from stingless.embedded.target import EmbeddedTarget
-        from stingless.embedded.verifier import verify
+        from stingless.embedded.verifier.verify import verify
 
         specs = {name: map.spec for name, map in mine.items()}
         result = verify(

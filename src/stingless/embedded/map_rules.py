@@ -6,11 +6,11 @@ Source: the `*_alloc_check()` and `*_map_alloc()` functions of kernel/bpf/*.c an
 from __future__ import annotations
 
 import errno
-from dataclasses import replace
 
 from stingless._gen.uapi import MapType
 from stingless.cpus import possible_cpus
 from stingless.errors import LoadError, NotSupportedError
+from stingless.frozen import replace
 from stingless.obj.spec import MapSpec
 from stingless.sizes import adapted
 

@@ -17,7 +17,6 @@ from stingless.btf.kinds import Kind
 from stingless.embedded import contextrun, ctx_access, testrun
 from stingless.embedded.helpers import SUPPORTED_KFUNCS
 from stingless.embedded.maps import EmbeddedMap
-from stingless.embedded.verifier.helpers import GPL_COMPATIBLE
 from stingless.errors import LoadError, NotSupportedError
 from stingless.kernel import ProgramInfo, RunContext, RunResult, check_repeat, run_inputs
 from stingless.obj.spec import ProgramSpec
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from stingless.embedded.batch import ManyResult
     from stingless.embedded.jit.tiers import Tiers
     from stingless.embedded.objects.known import KnownObjects
-    from stingless.embedded.verifier import VerifierResult
+    from stingless.embedded.verifier.result import VerifierResult
 
 P = ProgramType
 PACKET = testrun.SKB | {P.XDP}
@@ -150,6 +149,8 @@ class EmbeddedProgram(Owned):
     def info(self) -> ProgramInfo:
         """Of the fields of `ProgramInfo`, those that this kernel has: no statistics."""
         import hashlib
+
+        from stingless.embedded.verifier.helpers import GPL_COMPATIBLE
 
         self._open(f"program {self._spec.name!r}")
         spec = self._spec

@@ -7,15 +7,15 @@ What an instruction does is in `lower`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from stingless.asm.instruction import Instruction, decode
 from stingless.embedded.jit import flow, lower
+from stingless.frozen import frozen
 
 ENTRY = "program"
 
 
-@dataclass(frozen=True)
+@frozen
 class Surroundings:
     """What machine code needs to know of the runtime: the address of a helper by number (0: there is none) and of the
     functions of machine.h by name, offsets in `struct st_env`, and descriptors of the maps with look-ups to inline, by

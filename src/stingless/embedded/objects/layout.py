@@ -6,11 +6,11 @@ A field that this kernel does not have is left out; names that changed between k
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from stingless._sys.runtime_objects import Filled
 from stingless.btf.kinds import RECORDS, Kind, Type
 from stingless.btf.types import Btf
+from stingless.frozen import frozen
 
 # Structs, their fields, and what fills them: SOURCE or SOURCE:INDEX of embedded/runtime/objects.h.
 _NS = ("uts_ns", "ipc_ns", "mnt_ns", "pid_ns_for_children", "net_ns", "time_ns", "cgroup_ns")
@@ -155,7 +155,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Layout:
     """Bytes of each struct, and the fields that are filled."""
 

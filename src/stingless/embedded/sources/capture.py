@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from stingless.errors import StinglessError
+from stingless.frozen import frozen
 
 LINKTYPE_ETHERNET = 1
 MAX_FRAME = 1 << 18  # the largest snapshot length that capture tools write
@@ -14,7 +13,7 @@ class PcapError(StinglessError, ValueError):
     """A capture file is malformed, or of a kind that is not read here."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Frame:
     """One captured frame: `time_ns` since the epoch; `length` is that on the wire, `data` may be cut shorter."""
 

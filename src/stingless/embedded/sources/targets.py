@@ -6,7 +6,6 @@ import difflib
 import errno
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from stingless import syscalls
@@ -23,6 +22,7 @@ from stingless.events import (
     Tracepoint,
     Uprobe,
 )
+from stingless.frozen import frozen
 
 _THERE_ARE = (
     "the embedded kernel has the system call functions (sys_X, __x64_sys_X), tracepoints syscalls:sys_enter_X and"
@@ -49,7 +49,7 @@ _SHORTEST_PERIOD = 100_000  # ns: a sample costs two switches between the tracer
 _BREAKPOINT = {"x86_64": b"\xcc", "aarch64": b"\x00\x00\x20\xd4"}
 
 
-@dataclass(frozen=True)
+@frozen
 class Target:
     """What to attach to, in the runtime's terms.  `note` is for the user."""
 

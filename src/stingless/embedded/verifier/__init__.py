@@ -3,6 +3,3 @@
 It follows every path with what is known of each register and stack slot, as Linux's does.  It may refuse what Linux
 accepts, never the reverse: the interpreter and the maps below trust it.
 """
-
-from stingless.embedded.verifier.result import VerifierResult as VerifierResult
-from stingless.embedded.verifier.verify import verify as verify

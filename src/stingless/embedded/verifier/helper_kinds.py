@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from stingless._gen.uapi import ProgramType
+from stingless.frozen import frozen
 
 # What an argument must be.
 ANY = "any"  # initialised
@@ -103,7 +102,7 @@ LIST_ITEM, RB_ITEM, RB_ITEM_SEEN = "list item", "rb item", "rb item seen"  # or 
 CAST = "cast"  # :"" the struct of the kernel that the context stands for; :"arg" as the second argument says
 
 
-@dataclass(frozen=True)
+@frozen
 class Signature:
     """`types` are the program types that may call the helper (None: all); `gpl`: the program's licence must be
     compatible with the GPL; `moves_packet`: packet pointers taken before are void after; `reads_packet`: its memory
