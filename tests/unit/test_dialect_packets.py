@@ -25,8 +25,8 @@ from stingless.obj.reader import read_object
 from tests.packet_headers import ARP, CURSOR, ETHERNET, IP, IP6, TAG, TCP, UDP, VXLAN
 from tests.table_cases import Tables
 
-# The load of a 48-bit field takes 8 bytes.
-TAIL = bytes(8)
+# The load of a 48-bit field takes 8 bytes, and the protocol that ETHERNET names has a header of 20.
+TAIL = bytes(20)
 
 
 def run(text: str, packet: bytes, kind: ProgramType = ProgramType.SOCKET_FILTER) -> tuple[int, bytes]:
@@ -193,7 +193,7 @@ def test_usdt_arguments(where: str) -> None:
     if where == "HELPER":  # a helper's arguments are those of the program before it
         head = "static int helper(struct __sk_buff *ctx);\nint f(struct __sk_buff *ctx) { return helper(ctx); }\n"
         text = READER + head + "static inline int helper(struct __sk_buff *ctx) { u32 x = 0; " + call
-    assert run(text, ETHERNET)[0] == 42
+    assert run(text, ETHERNET + IP)[0] == 42
 
 
 def test_usdt_arguments_by_pointer() -> None:

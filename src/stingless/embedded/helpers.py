@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from stingless._sys import runtime
 
-SUPPORTED_HELPERS: frozenset[int] = runtime.helper_numbers()
-# Kernel functions by name, each with the number that a call of the runtime's has.
-SUPPORTED_KFUNCS: Mapping[str, int] = runtime.kfunc_numbers()
+
+@cache
+def supported_helpers() -> frozenset[int]:
+    return runtime.helper_numbers()
+
+
+@cache
+def supported_kfuncs() -> Mapping[str, int]:
+    """Kernel functions by name, each with the number that a call of the runtime's has."""
+    return runtime.kfunc_numbers()

@@ -148,13 +148,13 @@ class EmbeddedKernel:
             found._open(f"map {ref.map!r}")
             mine[ref.map] = found
 
-        from stingless.embedded.helpers import SUPPORTED_HELPERS, SUPPORTED_KFUNCS
+        from stingless.embedded.helpers import supported_helpers, supported_kfuncs
         from stingless.embedded.target import EmbeddedTarget
         from stingless.embedded.verifier.verify import verify
 
         specs = {name: map.spec for name, map in mine.items()}
         result = verify(
-            spec, specs, SUPPORTED_HELPERS, lambda: self._btf or EmbeddedTarget().btf, kfuncs=SUPPORTED_KFUNCS
+            spec, specs, supported_helpers(), lambda: self._btf or EmbeddedTarget().btf, kfuncs=supported_kfuncs()
         )
         if not self._traced and _calls(spec.code, _TRACE_HELPERS):
             self._traced = True

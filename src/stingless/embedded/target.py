@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stingless.embedded.helpers import SUPPORTED_HELPERS, SUPPORTED_KFUNCS
+from stingless.embedded.helpers import supported_helpers, supported_kfuncs
 from stingless.target.running import RunningKernel
 
 _GET_ATTACH_COOKIE = 174
@@ -17,7 +17,7 @@ class EmbeddedTarget(RunningKernel):
     def kernel_function(self, name: str) -> int | None:
         from stingless.embedded.verifier.kfuncs import NUMBERS
 
-        return NUMBERS.get(name) if name in SUPPORTED_KFUNCS else None
+        return NUMBERS.get(name) if name in supported_kfuncs() else None
 
     def has_bpf_cookie(self) -> bool:
-        return _GET_ATTACH_COOKIE in SUPPORTED_HELPERS
+        return _GET_ATTACH_COOKIE in supported_helpers()
