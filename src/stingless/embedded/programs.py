@@ -15,7 +15,7 @@ from stingless._sys import runtime
 from stingless.asm import opcodes as op
 from stingless.btf.kinds import Kind
 from stingless.embedded import contextrun, ctx_access, testrun
-from stingless.embedded.helpers import SUPPORTED_KFUNCS
+from stingless.embedded.helpers import supported_kfuncs
 from stingless.embedded.maps import EmbeddedMap
 from stingless.errors import LoadError, NotSupportedError
 from stingless.kernel import ProgramInfo, RunContext, RunResult, check_repeat, run_inputs
@@ -89,7 +89,7 @@ class EmbeddedProgram(Owned):
             code[insn * 8] = code[insn * 8] & ~_MODE | _CHECKED[code[insn * 8] & _MODE]
         for insn, name in verified.kfunc_calls:
             code[insn * 8 + 1] &= 0x0F
-            struct.pack_into("<hI", code, insn * 8 + 2, 0, SUPPORTED_KFUNCS[name])
+            struct.pack_into("<hI", code, insn * 8 + 2, 0, supported_kfuncs()[name])
         ctx_access.rewrite(code, spec.type, verified.packet_pointer_loads)
         handles = [maps[name].handle for name in sorted({ref.map for ref in spec.map_refs})]
         self.objects = objects
