@@ -14,7 +14,7 @@ from stingless.compile.dialect.events import event_type
 from stingless.compile.dialect.tables import MACROS, METHODS
 from stingless.compile.toolchain import BCC_HEADERS
 from stingless.embedded.kernel import EmbeddedKernel
-from stingless.errors import CompileError, NotSupportedError, ObjectError
+from stingless.errors import CompileError, ObjectError
 from stingless.obj.reader import read_object
 from stingless.obj.spec import ObjectSpec
 from tests import table_cases
@@ -257,9 +257,3 @@ def test_a_record_of_no_type() -> None:
     spec = compiled("BPF_PERF_OUTPUT(t);\nint f(struct pt_regs *ctx, void *p) { t.perf_submit(ctx, p, 4); return 0; }")
     assert spec.btf is not None
     assert event_type(spec.btf, "t") == 0
-
-
-def test_what_the_embedded_kernel_lacks_is_told() -> None:
-    case = Case("devmap", "BPF_DEVMAP(t, 2);", "return 0;", 0)
-    with pytest.raises(NotSupportedError, match="map type DEVMAP on the embedded kernel"):
-        returned(EmbeddedKernel(), case)

@@ -18,6 +18,7 @@ from stingless.asm import opcodes as op
 from stingless.asm.instruction import load
 from stingless.embedded.kernel import EmbeddedKernel
 from stingless.embedded.maps import EmbeddedMap
+from stingless.errors import PrivilegeError
 from stingless.events import Uprobe
 from tests.tracer_target import KPROBE, array, build, keep, offset_of, program, read, values_of
 
@@ -407,10 +408,20 @@ def _memory(pid: int, address: int, size: int) -> bytes:
 def test_only_the_named_process(kernel: EmbeddedKernel, tmp_path: Path) -> None:
     target = build(tmp_path, THREADS)
     counted = array(kernel)
+    command = kernel.spawn([str(target)])
     event = Uprobe(str(target), offset_of(target, "work"), pid=os.getpid())  # not the command
     kernel.attach(program(kernel, KPROBE, counted), event)
-    assert run(kernel, str(target)) == 0
+    command.release()
+    assert command.wait() == 0
     assert values_of(counted) == (0,)
+
+
+def test_this_process_itself(tmp_path: Path) -> None:
+    target = build(tmp_path, THREADS)
+    with EmbeddedKernel() as other, pytest.raises(PrivilegeError, match="it is this process, and none traces itself"):
+        other.attach(
+            program(other, KPROBE, array(other)), Uprobe(str(target), offset_of(target, "work"), pid=os.getpid())
+        )
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="builds a program against the system's libc")

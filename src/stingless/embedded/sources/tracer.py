@@ -170,6 +170,8 @@ class FollowedProcess(TracedCommand):
         why = (
             f"process {tracer} traces it, and a task has one tracer"
             if tracer
+            else "it is this process, and none traces itself; have another one trace it (`stingless run --pid`)"
+            if self._asked == os.getpid()
             else "it is another user's, it gained privileges, or kernel.yama.ptrace_scope allows one's own children"
             " only; start the command with `stingless run SCRIPT -- COMMAND` instead"
         )
