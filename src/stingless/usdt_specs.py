@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from stingless.errors import ObjectError
+from stingless.errors import AttachError, ObjectError, StinglessError
 from stingless.symbols.usdt import Argument
 
 SPECS, BY_IP = "__bpf_usdt_specs", "__bpf_usdt_ip_to_spec_id"
@@ -13,6 +15,30 @@ _MAX_ARGUMENTS = 12
 _ARGUMENT = struct.Struct("=QIhBB")
 _SPEC = struct.Struct(f"={_MAX_ARGUMENTS * _ARGUMENT.size}sQh6x")
 SPEC_SIZE = _SPEC.size
+
+
+@contextmanager
+def refusals(what: str, path: str) -> Iterator[None]:
+    """What finding and describing a probe of the file `path` raises, as `AttachError`s that begin with `what`."""
+    try:
+        yield
+    except IndexError:
+        raise AttachError(
+            f"{what}: its map {SPECS} is full; define BPF_USDT_MAX_SPEC_CNT before the include of usdt.bpf.h",
+            errno.E2BIG,
+        ) from None
+    except ObjectError as e:
+        raise AttachError(f"{what}: {e}", errno.EINVAL) from None
+    except OSError as e:
+        if isinstance(e, StinglessError):
+            raise
+        raise AttachError(f"{what}: {path}: {e.strerror}", e.errno or errno.ENOENT) from None
+
+
+def check_values(what: str, size: int) -> None:
+    """Are the values of a program's map of that size?  Raises `AttachError`."""
+    if size != SPEC_SIZE:
+        raise AttachError(f"{what}: values of its map {SPECS} have not {SPEC_SIZE} bytes", errno.EINVAL)
 
 
 class Room:

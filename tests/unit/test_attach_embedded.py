@@ -11,7 +11,9 @@ import pytest
 from stingless.attach import event_of
 from stingless.compile.driver import compile_object
 from stingless.embedded.kernel import EmbeddedKernel
-from stingless.errors import NotSupportedError
+from stingless.errors import AttachError, NotSupportedError, PrivilegeError
+from stingless.events import Usdt
+from stingless.frozen import replace
 from stingless.obj.reader import read_object
 from tests.hook_support import HEAD, c_program
 from tests.usdt_program import PROBES
@@ -119,6 +121,34 @@ def test_static_probe_with_arguments(kernel: EmbeddedKernel) -> None:
         {{ hits++; last = last * 1000 + a * 10 + b + c; return 0; }}
         """
         assert values(kernel, text, str(path)) == (2, 15 * 1000 + 411)
+
+
+def test_descriptions_of_a_static_probe_are_given_back(kernel: EmbeddedKernel) -> None:
+    with c_program(f"{PROBES}\nint main(void) {{ in_registers(1, 2, 3); return 0; }}") as path:
+        text = f"""
+        #define BPF_USDT_MAX_SPEC_CNT 1
+        #include <bpf/usdt.bpf.h>
+        SEC("usdt/{path}:st:registers") int BPF_USDT(f, int a) {{ hits++; return 0; }}
+        """
+        spec = kernel.resolve(read_object(compile_object(HEAD + text)))
+        maps = {name: kernel.create_map(each) for name, each in spec.maps.items()}
+        program = kernel.load_program(spec.programs["f"], maps)
+        with pytest.raises(PrivilegeError, match="it is this process"), EmbeddedKernel() as other:
+            own = {name: other.create_map(each) for name, each in spec.maps.items()}
+            f = other.load_program(spec.programs["f"], own)
+            event = Usdt(str(path), "st", "registers", os.getpid(), cookie=3)
+            try:
+                other.attach(f, event)
+            except PrivilegeError:
+                other.attach(f, replace(event, pid=-1, cookie=4))  # there is room for one
+                raise
+        first = kernel.attach(program, Usdt(str(path), "st", "registers", cookie=1))
+        with pytest.raises(AttachError, match="is full; define BPF_USDT_MAX_SPEC_CNT"):
+            kernel.attach(program, Usdt(str(path), "st", "registers", cookie=2))
+        first.close()
+        kernel.attach(program, Usdt(str(path), "st", "registers", cookie=2))
+        with pytest.raises(AttachError, match="/no/such/file: No such file"):
+            kernel.attach(program, Usdt("/no/such/file", "st", "registers"))
 
 
 def test_many_functions_of_a_file(kernel: EmbeddedKernel) -> None:

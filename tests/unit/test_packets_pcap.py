@@ -13,7 +13,8 @@ from stingless._gen.uapi import ProgramType
 from stingless.asm import opcodes as op
 from stingless.asm.instruction import Instruction, encode, exit_, jump, load, mov, mov_imm
 from stingless.embedded.kernel import EmbeddedKernel
-from stingless.embedded.sources.pcap import Frame, PcapError, parse, read, replay
+from stingless.embedded.sources.pcap import Frame, PcapError, parse, read
+from stingless.embedded.sources.verdicts import apply
 from stingless.obj.spec import ProgramSpec
 
 FRAMES = [b"\xff" * 12 + b"\x08\x06" + bytes(46), b"\x02" * 12 + b"\x08\x00" + bytes(50), b""]
@@ -94,5 +95,5 @@ def test_a_program_runs_over_a_capture() -> None:
     )
     with EmbeddedKernel() as kernel:
         program = kernel.load_program(ProgramSpec("drop_arp", "xdp", ProgramType.XDP, code), {})
-        said = [(frame.data, result.retval) for frame, result in replay(program, parse(capture(FRAMES[:2])))]
+        said = [(each.frame.data, each.value) for each in apply(program, parse(capture(FRAMES[:2])))]
     assert said == [(FRAMES[0], 1), (FRAMES[1], 2)]

@@ -6,7 +6,8 @@ the run left of it: `context.after(result)`.  Fields are the kernel's; addresses
 fit a `ValueError`.
 
 Which kernel runs what so: Linux socket filters, tc, XDP, cgroup_skb, lightweight tunnels, flow dissectors, sk_lookup,
-raw tracepoints and SYSCALL programs; the embedded kernel all that have a class here.
+raw tracepoints and SYSCALL programs; the embedded kernel all that have a class here but
+writable raw tracepoints.
 """
 
 from __future__ import annotations

@@ -77,7 +77,8 @@ class Context:
     """A struct with its fields by name, and the data that its pointers lead to (`data`, None where it has none).
 
     `TYPES` are the program types that get it, `FIELDS` what can be given and is shown, `SHOWN` what is only shown;
-    `DERIVED` are names of what the kernel finds out itself."""
+    `DERIVED` are names of what the kernel finds out itself.  Fields and size that depend on the machine or on a format
+    are given to the constructor as `layout`."""
 
     STRUCT: ClassVar[str]
     SIZE: ClassVar[int]
@@ -87,28 +88,31 @@ class Context:
     DERIVED: ClassVar[frozenset[str]] = frozenset()
     HAS_DATA: ClassVar[bool] = False
 
-    def __init__(self, *, data: bytes | None = None, **fields: Any) -> None:
+    def __init__(
+        self, layout: tuple[Mapping[str, Field], int] | None = None, /, *, data: bytes | None = None, **fields: Any
+    ) -> None:
+        self._fields, self._size = layout or (self.FIELDS, self.SIZE)
         if data is not None and not self.HAS_DATA:
             raise TypeError(f"{type(self).__name__} has no data")
         self.data = bytes(data) if data is not None else b"" if self.HAS_DATA else None
-        self._content = bytearray(self.SIZE)
+        self._content = bytearray(self._size)
         for name, value in fields.items():
             self._set(name, value)
 
     def _set(self, name: str, value: Any) -> None:
-        field = self.FIELDS.get(name)
+        field = self._fields.get(name)
         if field is None:
             if name in self.SHOWN or name in self.DERIVED:
                 raise TypeError(f"{type(self).__name__}: {name} is not given, the kernel finds it out")
-            near = difflib.get_close_matches(name, self.FIELDS, n=3, cutoff=0.5)
-            known = f"the nearest: {', '.join(near)}" if near else f"it has {', '.join(self.FIELDS)}"
+            near = difflib.get_close_matches(name, self._fields, n=3, cutoff=0.5)
+            known = f"the nearest: {', '.join(near)}" if near else f"it has {', '.join(self._fields)}"
             raise TypeError(f"{type(self).__name__} ({self.STRUCT}) has no field {name!r}; {known}")
         encoded = field.encode(name, value)
         self._content[field.offset : field.offset + len(encoded)] = encoded
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
-            field = self.FIELDS.get(name) or self.SHOWN.get(name)
+            field = self._fields.get(name) or self.SHOWN.get(name)
             if field is not None:
                 return field.decode(bytes(self._content))
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -127,7 +131,7 @@ class Context:
         """What a run left of this context."""
         made = type(self).__new__(type(self))
         made.__dict__.update(self.__dict__)
-        made._content = bytearray(result.ctx.ljust(self.SIZE, b"\0")[: self.SIZE])
+        made._content = bytearray(result.ctx.ljust(self._size, b"\0")[: self._size])
         if self.HAS_DATA:
             made.data = result.data
         return made
@@ -137,11 +141,9 @@ class Context:
             return NotImplemented
         return self.__dict__ == other.__dict__
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
         shown = [f"data={self.data!r}"] if self.data else []
-        for name, field in {**self.FIELDS, **self.SHOWN}.items():
+        for name, field in {**self._fields, **self.SHOWN}.items():
             if any(self._content[field.offset : field.offset + field.size * field.times]):
                 shown.append(f"{name}={getattr(self, name)!r}")
         return f"{type(self).__name__}({', '.join(shown)})"

@@ -27,6 +27,7 @@ class PtRegs(Context):
 
     STRUCT = "struct pt_regs"
     TYPES = frozenset({P.KPROBE})
+    _OWN: ClassVar[tuple[str, ...]] = ()  # fields of 64 bits behind the registers
 
     def __init__(self, *args: int, machine: str = "", **fields: int) -> None:
         machine = machine or os.uname().machine
@@ -34,12 +35,12 @@ class PtRegs(Context):
             raise ValueError(f"the registers of {machine} are not known; those of {', '.join(_MACHINES)} are")
         names, arguments, ret, ip, sp = _MACHINES[machine]
         registers = {name: Field(8 * i, 8) for i, name in enumerate(names.split())}
-        self.FIELDS = {**registers, "ret": registers[ret], "ip": registers[ip], "sp": registers[sp]}  # type: ignore[misc]
-        self.SIZE = 8 * len(registers)  # type: ignore[misc]
+        own = {name: Field(8 * (len(registers) + i), 8) for i, name in enumerate(self._OWN)}
+        known = {**registers, "ret": registers[ret], "ip": registers[ip], "sp": registers[sp], **own}
         if len(args) > len(arguments):
             raise ValueError(f"{machine} has {len(arguments)} arguments in registers, not {len(args)}")
         values = dict(zip(arguments, args, strict=False))
-        super().__init__()
+        super().__init__((known, 8 * (len(registers) + len(own))))
         for name, value in {**values, **fields}.items():
             self._set(name, value % (1 << 64))
 
@@ -50,22 +51,18 @@ class PerfEventData(PtRegs):
     STRUCT = "struct bpf_perf_event_data"
     TYPES = frozenset({P.PERF_EVENT})
 
+    _OWN = ("sample_period", "addr")
+
     def __init__(self, *, sample_period: int = 0, addr: int = 0, machine: str = "", **fields: int) -> None:
-        super().__init__(machine=machine, **fields)
-        own = {"sample_period": Field(self.SIZE, 8), "addr": Field(self.SIZE + 8, 8)}
-        self.FIELDS = {**self.FIELDS, **own}  # type: ignore[misc]
-        self.SIZE += 16  # type: ignore[misc]
-        self._content += bytes(16)
-        self._set("sample_period", sample_period)
-        self._set("addr", addr)
+        super().__init__(machine=machine, sample_period=sample_period, addr=addr, **fields)
 
 
 class RawArguments(Context):
-    """The arguments of a raw tracepoint, or of a function for fentry and fexit programs: numbers of 64 bits."""
+    """The arguments of a raw tracepoint: numbers of 64 bits."""
 
     STRUCT = "struct bpf_raw_tracepoint_args"
     SIZE = 96
-    TYPES = frozenset({P.RAW_TRACEPOINT, P.RAW_TRACEPOINT_WRITABLE, P.TRACING, P.LSM})
+    TYPES = frozenset({P.RAW_TRACEPOINT, P.RAW_TRACEPOINT_WRITABLE})
     FIELDS: ClassVar = {"args": Field(0, 8, 12)}
 
     def __init__(self, *args: int) -> None:
@@ -89,25 +86,24 @@ class TracepointRecord(Context):
     def __init__(self, format: str, **fields: Any) -> None:
         found: dict[str, Field] = {}
         self._located: set[str] = set()
-        self.SIZE = 0  # type: ignore[misc]
+        length = 0
         for match in _FORMAT.finditer(format):
             name, offset, size = match["name"], int(match[4]), int(match[5])
             count = int(match["count"] or 1) if match["count"] else 1
             found[name] = Field(offset, size // count, count)
-            self.SIZE = max(self.SIZE, offset + size)  # type: ignore[misc]
+            length = max(length, offset + size)
             if match["type"].startswith("__data_loc"):
                 self._located.add(name)
         if not found:
             raise ValueError(
                 "this is no format of a tracepoint: it has no line of the form field:TYPE NAME; offset:N; size:N;"
             )
-        self.FIELDS = found  # type: ignore[misc]
-        super().__init__(**fields)
+        super().__init__((found, length), **fields)
 
     def _set(self, name: str, value: Any) -> None:
         if isinstance(value, str):
             value = value.encode() + b"\0"
-        field = self.FIELDS.get(name)
+        field = self._fields.get(name)
         if field is None or not isinstance(value, bytes):
             if isinstance(value, int) and field is not None and field.times == 1:
                 value %= 1 << 8 * field.size

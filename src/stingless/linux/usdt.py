@@ -16,14 +16,14 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from stingless._gen.uapi import ProgramType
-from stingless.errors import AttachError, ClosedError, NotSupportedError, ObjectError, StinglessError
+from stingless.errors import AttachError, ClosedError, NotSupportedError
 from stingless.events import Uprobe, Usdt
 from stingless.linux import host, perf_link, uprobe
 from stingless.linux.links import LinkGroup, LinuxLink, require_type
 from stingless.linux.maps import LinuxMap
 from stingless.linux.programs import LinuxProgram
 from stingless.symbols.usdt import Place, arguments, probe, probes
-from stingless.usdt_specs import BY_IP, SPEC_SIZE, SPECS, Room, packed
+from stingless.usdt_specs import BY_IP, SPECS, Room, check_values, packed, refusals
 
 _rooms: WeakKeyDictionary[LinuxMap, Room] = WeakKeyDictionary()
 
@@ -71,13 +71,12 @@ class UsdtLink(LinkGroup):
 def attach(program: LinuxProgram, event: Usdt) -> LinkGroup:
     require_type(program, event, ProgramType.KPROBE)
     what = f"program {program.spec.name!r} cannot be attached to {event}"
-    try:
+    with refusals(what, event.path):
         places = probe(event.path, event.provider, event.name)
         specs, by_ip = program.maps.get(SPECS), program.maps.get(BY_IP)
         if specs is None:  # a program that looks at no arguments
             return _plain(program, event, places)
-        if specs.spec.value_size != SPEC_SIZE:
-            raise AttachError(f"{what}: values of its map {SPECS} have not {SPEC_SIZE} bytes", errno.EINVAL)
+        check_values(what, specs.spec.value_size)
         link = UsdtLink(event, specs, None if perf_link.bpf_links() else by_ip)
         try:
             for place in places:
@@ -89,17 +88,6 @@ def attach(program: LinuxProgram, event: Usdt) -> LinkGroup:
             link.close()
             raise
         return link
-    except IndexError:
-        raise AttachError(
-            f"{what}: its map {SPECS} is full; define BPF_USDT_MAX_SPEC_CNT before the include of usdt.bpf.h",
-            errno.E2BIG,
-        ) from None
-    except ObjectError as e:
-        raise AttachError(f"{what}: {e}", errno.EINVAL) from None
-    except OSError as e:
-        if isinstance(e, StinglessError):
-            raise
-        raise AttachError(f"{what}: {event.path}: {e.strerror}", e.errno or errno.ENOENT) from None
 
 
 def _plain(program: LinuxProgram, event: Usdt, places: Sequence[Place]) -> LinkGroup:

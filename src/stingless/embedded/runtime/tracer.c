@@ -1,4 +1,4 @@
-/* The ptrace event source: the command, its threads, and the event loop. */
+/* The ptrace event source: starting a command, and the loop of its stops. */
 #include "map.h"
 #include "tracer.h"
 
@@ -18,7 +18,6 @@ enum {
 	WALL = 0x40000000, WNOTHREAD = 0x20000000,
 	CLONE_VM = 0x100, CLONE_VFORK = 0x4000, CLONE_THREAD = 0x10000, SIGCHLD = 17,
 	PR_SET_PDEATHSIG = 1, PR_SET_NO_NEW_PRIVS = 38,
-	FUTEX_WAIT = 0, FUTEX_WAKE = 1,
 	EINTR = 4, ECHILD = 10, ESRCH = 3,
 	CHILD_STACK = 16 << 10,
 };
@@ -60,84 +59,7 @@ bool st_write_user(s32 pid, u64 to, const void *from, usize size)
 	return sys6(NR_PROCESS_VM_WRITEV, pid, (long)&local, 1, (long)&remote, 1, 0) == (long)size;
 }
 
-static void futex_wait(u32 *word, u32 seen) { sys6(NR_FUTEX, (long)word, FUTEX_WAIT, seen, 0, 0, 0); }
-
-static void futex_wake(u32 *word) { sys6(NR_FUTEX, (long)word, FUTEX_WAKE, 0x7fffffff, 0, 0, 0); }
-
-/* Threads */
-
-static struct st_thread **slot_of(struct st_tracer *tracer, s32 tid)
-{
-	struct st_thread **at = &tracer->threads[(u32)tid % ST_THREADS];
-	while (*at && (*at)->tid != tid)
-		at = &(*at)->next;
-	return at;
-}
-
-struct st_thread *st_find(struct st_tracer *tracer, s32 tid) { return *slot_of(tracer, tid); }
-
-struct st_thread *st_add_thread(struct st_tracer *tracer, s32 tid)
-{
-	struct st_thread *thread = calloc(1, sizeof *thread);
-	if (!thread)
-		return 0;
-	thread->tid = tid;
-	*slot_of(tracer, tid) = thread;
-	tracer->thread_count++;
-	return thread;
-}
-
-static void leave_group(struct st_thread *thread)
-{
-	struct st_group *group = thread->group;
-	thread->group = 0;
-	if (!group)
-		return;
-	if (!thread->exiting)
-		group->live--;
-	if (!--group->uses)
-		free(group);
-}
-
-bool st_join_group(struct st_thread *thread, struct st_group *group, s32 tgid)
-{
-	if (!group) {
-		group = calloc(1, sizeof *group);
-		if (!group)
-			return false;
-		group->tgid = tgid;
-	}
-	group->uses++;
-	group->live++;
-	thread->group = group;
-	return true;
-}
-
-void st_remove_thread(struct st_tracer *tracer, s32 tid)
-{
-	struct st_thread **at = slot_of(tracer, tid), *thread = *at;
-	if (!thread)
-		return;
-	st_step_forget(tracer, thread);
-	st_objects_forget(tracer->objects, tid);
-	st_storage_forget(ST_TASK_STORAGE, (u64)tid);
-	*at = thread->next;
-	leave_group(thread);
-	st_space_release(thread->space);
-	free(thread->returns);
-	free(thread);
-	tracer->thread_count--;
-}
-
 /* Running programs */
-
-static bool calls_comm(const struct st_prog *program)
-{
-	for (u32 i = 0; i < program->count; i++)
-		if (program->insns[i].opcode == 0x85 && !program->insns[i].src && program->insns[i].imm == 16) /* get_current_comm */
-			return true;
-	return false;
-}
 
 void st_fire(struct st_tracer *tracer, struct st_thread *thread, const struct st_link *link, void *context, usize size,
 	     const struct st_regs *regs, u64 func_ip)
@@ -165,131 +87,6 @@ void st_fire(struct st_tracer *tracer, struct st_thread *thread, const struct st
 	memset(room, 0, size);
 }
 
-/* Attaching */
-
-static u32 location_of(struct st_tracer *tracer, const struct st_attach *what)
-{
-	for (u32 i = 0; i < tracer->location_count; i++) {
-		struct st_location *known = &tracer->locations[i];
-		if (known->device == what->device && known->inode == what->inode && known->offset == what->offset) {
-			if (!known->counter)
-				known->counter = what->counter;
-			return i;
-		}
-	}
-	if (tracer->location_count == tracer->location_room) {
-		u32 room = tracer->location_room ? tracer->location_room * 2 : 8;
-		struct st_location *more = calloc(room, sizeof *more);
-		if (!more)
-			return ~0u;
-		if (tracer->location_count)
-			memcpy(more, tracer->locations, tracer->location_count * sizeof *more);
-		free(tracer->locations);
-		tracer->locations = more;
-		tracer->location_room = room;
-	}
-	struct st_location *location = &tracer->locations[tracer->location_count];
-	usize length = strlen(what->path) + 1;
-	*location = (struct st_location){what->device, what->inode, what->offset, malloc(length), {0}, 0, what->counter};
-	if (!location->path)
-		return ~0u;
-	memcpy(location->path, what->path, length);
-	memcpy(location->code, what->code, sizeof location->code);
-	return tracer->location_count++;
-}
-
-static void summarize(struct st_tracer *tracer)
-{
-	tracer->samples = tracer->follow_exit = tracer->uses_comm = false;
-	tracer->period = 0;
-	for (u32 i = 0; i < tracer->link_count; i++) {
-		const struct st_link *link = &tracer->links[i];
-		if (!link->used)
-			continue;
-		tracer->uses_comm |= link->uses_comm;
-		tracer->follow_exit |= link->kind == ST_PROCESS_EXIT || link->kind == ST_RAW_PROCESS_EXIT || link->kind == ST_SIGNAL_GENERATE;
-		if (link->kind == ST_SAMPLE) {
-			tracer->samples = true;
-			if (!tracer->period || link->period < tracer->period)
-				tracer->period = link->period;
-		}
-	}
-}
-
-static void wake(struct st_tracer *tracer)
-{
-	if (tracer->ticker > 0)
-		sys6(NR_KILL, tracer->ticker, 10, 0, 0, 0, 0); /* SIGUSR1: it stops, and our wait ends */
-}
-
-s32 st_tracer_attach(struct st_tracer *tracer, const struct st_attach *what)
-{
-	st_acquire(&tracer->lock);
-	u32 id = 0;
-	while (id < tracer->link_count && tracer->links[id].used)
-		id++;
-	if (id == tracer->link_room) {
-		u32 room = tracer->link_room ? tracer->link_room * 2 : 8;
-		struct st_link *more = calloc(room, sizeof *more);
-		if (!more) {
-			st_release(&tracer->lock);
-			return -ENOMEM;
-		}
-		if (tracer->link_count)
-			memcpy(more, tracer->links, tracer->link_count * sizeof *more);
-		free(tracer->links);
-		tracer->links = more;
-		tracer->link_room = room;
-	}
-	struct st_link link = {.used = true, .uses_comm = calls_comm(what->program), .kind = what->kind, .number = what->number,
-			       .pid = what->pid, .cpu = what->cpu, .program = what->program, .period = what->period,
-			       .cookie = what->cookie};
-	if (what->kind == ST_UPROBE || what->kind == ST_URETPROBE) {
-		link.location = location_of(tracer, what);
-		if (link.location == ~0u) {
-			st_release(&tracer->lock);
-			return -ENOMEM;
-		}
-		tracer->locations[link.location].uses++;
-	}
-	tracer->links[id] = link;
-	if (what->program->env_default->objects)
-		tracer->objects = what->program->env_default->objects;
-	if (id == tracer->link_count)
-		tracer->link_count++;
-	summarize(tracer);
-	u32 ticket = ++tracer->asked;
-	tracer->retune = true;
-	bool running = tracer->running;
-	if (running)
-		wake(tracer);
-	st_release(&tracer->lock);
-	while (running) {
-		u32 seen = __atomic_load_n(&tracer->tuned, __ATOMIC_ACQUIRE);
-		if ((s32)(seen - ticket) >= 0 || __atomic_load_n(&tracer->ended, __ATOMIC_ACQUIRE))
-			break;
-		futex_wait(&tracer->tuned, seen);
-	}
-	return (s32)id;
-}
-
-void st_tracer_detach(struct st_tracer *tracer, u32 id)
-{
-	st_acquire(&tracer->lock);
-	if (id < tracer->link_count && tracer->links[id].used) {
-		struct st_link *link = &tracer->links[id];
-		if (link->kind == ST_UPROBE || link->kind == ST_URETPROBE)
-			tracer->locations[link->location].uses--;
-		link->used = false;
-		summarize(tracer);
-		tracer->asked++;
-		tracer->retune = true;
-		if (tracer->running)
-			wake(tracer);
-	}
-	st_release(&tracer->lock);
-}
-
 /* Starting */
 
 _Static_assert(sizeof(struct st_attach) == 96, "mirrored in _sys/tracer.py");
@@ -313,7 +110,7 @@ static void command_child(void *argument)
 	if (sys6(NR_GETPPID, 0, 0, 0, 0, 0, 0) != tracer->own_pid)
 		sys6(NR_EXIT, 127, 0, 0, 0, 0, 0);
 	while (!__atomic_load_n(&tracer->go, __ATOMIC_ACQUIRE))
-		futex_wait(&tracer->go, 0);
+		st_futex_wait(&tracer->go, 0);
 	/* No handler of ours may run here.  What Python ignores for itself (SIGPIPE, SIGXFSZ) is restored too. */
 	for (long signal = 1; signal <= 64; signal++) {
 		sys6(NR_RT_SIGACTION, signal, 0, (long)&action, 8, 0, 0);
@@ -383,7 +180,7 @@ s32 st_tracer_start(struct st_tracer *tracer, const char *path, char *const *arg
 	tracer->instruction_count = st_filter(tracer, tracer->instructions);
 	tracer->retune = false;
 	__atomic_store_n(&tracer->go, 1, __ATOMIC_RELEASE);
-	futex_wake(&tracer->go);
+	st_futex_wake(&tracer->go);
 	st_release(&tracer->lock);
 	return pid;
 }
@@ -477,11 +274,11 @@ static void on_exec(struct st_tracer *tracer, s32 pid)
 		if (leader)
 			thread->task.start_time = leader->task.start_time;
 		st_remove_thread(tracer, pid);
-		struct st_thread **at = slot_of(tracer, former);
+		struct st_thread **at = st_slot_of(tracer, former);
 		*at = thread->next;
 		thread->next = 0;
 		thread->tid = pid;
-		*slot_of(tracer, pid) = thread;
+		*st_slot_of(tracer, pid) = thread;
 	}
 	if (!thread)
 		thread = st_find(tracer, pid);
@@ -691,7 +488,7 @@ static void retune(struct st_tracer *tracer)
 				st_ptrace(PTRACE_INTERRUPT, thread->tid, 0, 0);
 		}
 	__atomic_store_n(&tracer->tuned, tracer->asked, __ATOMIC_RELEASE);
-	futex_wake(&tracer->tuned);
+	st_futex_wake(&tracer->tuned);
 }
 
 static s32 take_report(struct st_tracer *tracer)
@@ -715,7 +512,7 @@ s32 st_tracer_run(struct st_tracer *tracer)
 				tracer->running = false;
 				__atomic_store_n(&tracer->ended, true, __ATOMIC_RELEASE);
 				__atomic_fetch_add(&tracer->tuned, 1, __ATOMIC_RELEASE);
-				futex_wake(&tracer->tuned);
+				st_futex_wake(&tracer->tuned);
 			}
 			st_release(&tracer->lock);
 			return report;
@@ -785,7 +582,7 @@ void st_tracer_close(struct st_tracer *tracer)
 	st_acquire(&tracer->lock);
 	tracer->closing = true;
 	if (tracer->running)
-		wake(tracer);
+		st_wake(tracer);
 	st_release(&tracer->lock);
 }
 

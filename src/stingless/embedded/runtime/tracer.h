@@ -225,13 +225,16 @@ ST_EXPORT s32 st_tracer_status(const struct st_tracer *tracer);
 ST_EXPORT s32 st_tracer_error(const struct st_tracer *tracer);
 ST_EXPORT void st_tracer_counts(const struct st_tracer *tracer, u64 *stops, u64 *events);
 
+static inline void st_futex_wait(u32 *word, u32 seen) { sys6(NR_FUTEX, (long)word, 0 /* FUTEX_WAIT */, seen, 0, 0, 0); }
+
+static inline void st_futex_wake(u32 *word) { sys6(NR_FUTEX, (long)word, 1 /* FUTEX_WAKE */, 0x7fffffff, 0, 0, 0); }
+
 /* tracer.c */
 long st_ptrace(long request, s32 tid, u64 address, u64 data);
 bool st_get_regs(s32 tid, struct st_regs *regs);
 void st_set_regs(s32 tid, struct st_regs *regs);
 u64 st_now(void);
 void st_resume(struct st_tracer *tracer, struct st_thread *thread, u32 signal);
-struct st_thread *st_find(struct st_tracer *tracer, s32 tid);
 /* Run one link's program on `context`; `regs` is kernel memory that it may read. */
 void st_fire(struct st_tracer *tracer, struct st_thread *thread, const struct st_link *link, void *context, usize size,
 	     const struct st_regs *regs, u64 func_ip);
@@ -245,7 +248,12 @@ void st_leave(struct st_tracer *tracer);
 /* A stopped thread is let go, with `signal` if it is not 0. */
 void st_let_go(struct st_tracer *tracer, struct st_thread *thread, u32 signal);
 
-/* tracer.c, for tracer_follow.c */
+/* tracer_attach.c */
+void st_wake(struct st_tracer *tracer); /* ends a wait of the loop */
+
+/* tracer_threads.c */
+struct st_thread *st_find(struct st_tracer *tracer, s32 tid);
+struct st_thread **st_slot_of(struct st_tracer *tracer, s32 tid); /* the link to it in the table */
 struct st_thread *st_add_thread(struct st_tracer *tracer, s32 tid);
 void st_remove_thread(struct st_tracer *tracer, s32 tid);
 bool st_join_group(struct st_thread *thread, struct st_group *group, s32 tgid);

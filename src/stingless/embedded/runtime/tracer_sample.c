@@ -29,7 +29,7 @@ static void ticker(void *argument)
 	/* Signals are blocked until it is traced; untraced, an early SIGUSR1 may not run a handler of this process. */
 	sys6(NR_RT_SIGACTION, SIGUSR1, (long)&fresh, 0, 8, 0, 0);
 	while (!__atomic_load_n(&tracer->ticker_go, __ATOMIC_ACQUIRE))
-		sys6(NR_FUTEX, (long)&tracer->ticker_go, 0, 0, 0, 0, 0);
+		st_futex_wait(&tracer->ticker_go, 0);
 	sys6(NR_RT_SIGPROCMASK, SIG_SETMASK, (long)&mask, 0, 8, 0, 0);
 	s32 self = (s32)sys6(NR_GETPID, 0, 0, 0, 0, 0, 0);
 	struct timespec next;
@@ -94,7 +94,7 @@ s32 st_ticker_start(struct st_tracer *tracer)
 	tracer->ticker = pid;
 	tracer->ticker_stack = stack;
 	__atomic_store_n(&tracer->ticker_go, 1, __ATOMIC_RELEASE);
-	sys6(NR_FUTEX, (long)&tracer->ticker_go, 1, 1, 0, 0, 0);
+	st_futex_wake(&tracer->ticker_go);
 	return 0;
 }
 

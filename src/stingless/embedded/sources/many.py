@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from stingless import syscalls
-from stingless.errors import AttachError, NotSupportedError, ObjectError
+from stingless.errors import AttachError, NotSupportedError
 from stingless.events import Event, Kprobe, KprobeMulti, Uprobe, UprobeMulti, Usdt
 from stingless.owned import Owned
 from stingless.symbols.usdt import arguments, probe
-from stingless.usdt_specs import SPEC_SIZE, SPECS, Room, packed
+from stingless.usdt_specs import SPECS, Room, check_values, packed, refusals
 
 if TYPE_CHECKING:
     from stingless.embedded.maps import EmbeddedMap
@@ -97,32 +97,29 @@ def _kprobes(event: KprobeMulti) -> list[Event]:
 
 def _usdt(tracer: Tracer, program: EmbeddedProgram, event: Usdt) -> ManyLinks:
     what = f"program {program.spec.name!r} cannot be attached to {event}"
-    symbol = f"{event.provider}:{event.name}"
-    numbers: list[int] = []
+    specs = program.maps.get(SPECS)
+    parts: list[Event] = []
+    room, numbers = None, []
     try:
-        places = probe(event.path, event.provider, event.name)
-        specs = program.maps.get(SPECS)
-        room = None
-        if specs is not None:
-            if specs.spec.value_size != SPEC_SIZE:
-                raise AttachError(f"{what}: values of its map {SPECS} have not {SPEC_SIZE} bytes", errno.EINVAL)
-            room = _rooms.setdefault(specs, Room(specs.spec.max_entries))
-        parts = []
-        for place in places:
-            cookie = event.cookie
-            if room is not None and specs is not None:  # the program looks its arguments up
-                spec = packed(arguments(place.arguments, syscalls.table().machine), event.cookie)
-                cookie = room.take(spec)
-                numbers.append(cookie)
-                specs.update(struct.pack("=I", cookie), spec)
-            parts.append(Uprobe(event.path, place.offset, False, event.pid, symbol, cookie, place.semaphore))
-        link = ManyLinks(event, _all(tracer, program, parts))
-        link._descriptions = (room, numbers) if room is not None else None
-        return link
-    except IndexError:
-        raise AttachError(
-            f"{what}: its map {SPECS} is full; define BPF_USDT_MAX_SPEC_CNT before the include of usdt.bpf.h",
-            errno.E2BIG,
-        ) from None
-    except ObjectError as e:
-        raise AttachError(f"{what}: {e}", errno.EINVAL) from None
+        with refusals(what, event.path):
+            places = probe(event.path, event.provider, event.name)
+            if specs is not None:  # the program looks its arguments up
+                check_values(what, specs.spec.value_size)
+                room = _rooms.setdefault(specs, Room(specs.spec.max_entries))
+            for place in places:
+                cookie = event.cookie
+                if room is not None and specs is not None:
+                    spec = packed(arguments(place.arguments, syscalls.table().machine), event.cookie)
+                    cookie = room.take(spec)
+                    numbers.append(cookie)
+                    specs.update(struct.pack("=I", cookie), spec)
+                symbol = f"{event.provider}:{event.name}"
+                parts.append(Uprobe(event.path, place.offset, False, event.pid, symbol, cookie, place.semaphore))
+            link = ManyLinks(event, _all(tracer, program, parts))
+    except BaseException:
+        if room is not None:
+            for number in numbers:
+                room.give_back(number)
+        raise
+    link._descriptions = (room, numbers) if room is not None else None
+    return link

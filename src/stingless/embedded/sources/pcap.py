@@ -13,7 +13,6 @@ from stingless.embedded.sources import pcapng
 from stingless.embedded.sources.capture import LINKTYPE_ETHERNET, MAX_FRAME
 from stingless.embedded.sources.capture import Frame as Frame
 from stingless.embedded.sources.capture import PcapError as PcapError
-from stingless.kernel import Program, RunResult
 
 # Magic number as the file's first four bytes: (byte order, nanoseconds of a unit of the second timestamp field).
 _MAGIC = {
@@ -81,9 +80,3 @@ def write(path: str | Path, frames: Iterable[Frame | tuple[Frame, str]]) -> int:
                 seconds, fraction = divmod(frame.time_ns, 10**9)
                 file.write(struct.pack("<IIII", seconds, fraction, len(frame.data), frame.length) + frame.data)
     return count
-
-
-def replay(program: Program, frames: Iterable[Frame]) -> Iterator[tuple[Frame, RunResult]]:
-    """Run a packet program on each frame, on either kernel, as BPF_PROG_TEST_RUN does."""
-    for frame in frames:
-        yield frame, program.run(data=frame.data)

@@ -38,7 +38,6 @@ from stingless.embedded.verifier.state import (
 )
 
 MAX_FRAMES = 8
-_LATER = {"timer_set_callback": "timer", "bpf_wq_set_callback_impl": "wq"}
 _EACH = frozenset(
     {
         MapType.HASH, MapType.PERCPU_HASH, MapType.LRU_HASH, MapType.LRU_PERCPU_HASH, MapType.ARRAY,

@@ -60,7 +60,6 @@ from stingless.embedded.verifier.helper_kinds import (
     SIZE_OR_ZERO,
     SK_BUFF,
     SOCK_COMMON,
-    SOCKET,
     STORAGE,
     TASK,
     TCP_SOCK,
@@ -399,30 +398,6 @@ SIGNATURES: dict[int, Signature] = {
     _H.rc_keydown: _s(NUMBER, CTX, ANY, ANY, ANY, gpl=True, types=_LIRC, only=_NO_INFRARED),
     _H.rc_pointer_rel: _s(NUMBER, CTX, ANY, ANY, gpl=True, types=_LIRC, only=_NO_INFRARED),
 }  # fmt: skip
-
-# Kinds of arguments and results that this verifier does not follow, with the words for it.
-UNFOLLOWED: dict[str, str] = {
-    FUNCTION: "callbacks are",
-    LOCK: "locks in map values are",
-    TIMER: "timers are",
-    KPTR: "kernel pointers in map values are",
-    NEW_DYNPTR: "dynptrs are",
-    DYNPTR: "dynptrs are",
-    RECORD_DYNPTR: "dynptrs are",
-    A_TASK: "typed kernel pointers are",
-    TASK: "typed kernel pointers are",
-    CGROUP: "typed kernel pointers are",
-    INODE: "typed kernel pointers are",
-    PATH: "typed kernel pointers are",
-    PERCPU: "per-CPU variables of a kernel are",
-    PT_REGS: "typed kernel pointers are",
-    SOCK_COMMON: "sockets are",
-    SOCKET: "sockets are",
-    A_SOCKET: "sockets are",
-    A_SOCK_COMMON: "sockets are",
-    STORAGE: "local storage is",
-    OUT_OR_NULL: "memory that may be missing is",
-}
 
 GPL_COMPATIBLE = frozenset(
     {"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}

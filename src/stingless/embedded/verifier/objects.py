@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from stingless.embedded.verifier.env import Env
 from stingless.embedded.verifier.rejection import Rejected, malformed
 from stingless.embedded.verifier.state import (
@@ -145,13 +143,6 @@ def iterator(env: Env, reg: Reg, number: int, name: str) -> tuple[int, int, Reg]
             raise malformed(f"expected an initialized bpf_iter_{name} as arg #{number - 1}")
     assert type(first) is Reg
     return frame, base, first
-
-
-def set_iterator(env: Env, state_stack: dict[int, object], base: int, name: str, change: Callable[[Reg], Reg]) -> None:
-    for index in range(ITERATORS[name] // 8):
-        slot = state_stack[base + 8 * index]
-        assert type(slot) is Reg
-        state_stack[base + 8 * index] = change(slot)
 
 
 def end_iterator(env: Env, reg: Reg, number: int, name: str) -> None:

@@ -31,10 +31,6 @@ class Scalar(NamedTuple):
     u32min: int
     u32max: int
 
-    @property
-    def is_const(self) -> bool:
-        return not self.mask
-
 
 UNKNOWN = Scalar(0, U64, S64_MIN, S64_MAX, 0, U64, S32_MIN, S32_MAX, 0, U32)
 

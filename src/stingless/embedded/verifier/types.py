@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stingless.btf.kinds import RECORDS, Kind, Member, Type
+from stingless.btf.kinds import RECORDS, Kind, Type
 from stingless.btf.types import Btf
 
 _WRAPPED = (Kind.TYPEDEF, Kind.CONST, Kind.VOLATILE, Kind.RESTRICT)
@@ -91,7 +91,3 @@ def pointee(btf: Btf, type_id: int) -> tuple[Type, frozenset[str]] | None:
             break
         found = btf.type(found.type)
     return found, frozenset(tags)
-
-
-def member_text(member: Member) -> str:
-    return member.name or "(anonymous)"
