@@ -31,7 +31,7 @@ def verdict(spec: ProgramSpec) -> tuple[str, int]:
 def test_pruning_changes_no_verdict(make: Callable[[int], ProgramSpec], monkeypatch: pytest.MonkeyPatch) -> None:
     programs = [make(seed) for seed in SEEDS]
     pruned = [verdict(spec) for spec in programs]
-    monkeypatch.setattr("stingless.embedded.verifier.explore.covers", lambda point, state, exact=False: False)
+    monkeypatch.setattr("stingless.embedded.verifier.visited.covers", lambda point, state, exact=False: False)
     monkeypatch.setattr("stingless.embedded.verifier.explore.MAX_PROCESSED", 20_000)
     left_off = 0
     for seed, spec, (before, short) in zip(SEEDS, programs, pruned, strict=True):

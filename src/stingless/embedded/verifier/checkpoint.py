@@ -25,25 +25,31 @@ from stingless.embedded.verifier.state import (
     STACK,
     UNINIT,
     UNKNOWN_REG,
-    Frame,
     Held,
     Reg,
     Slot,
     State,
+    scalar,
 )
 
 SlotKey = tuple[int, int]  # frame, offset
+# Registers (frame, number) and slots (frame, offset) that must be covered.
+Needs = tuple[tuple[tuple[int, int, Reg], ...], tuple[tuple[int, int, Slot], ...]]
 
 
 class Checkpoint:
     """`reads`: stack slots that the continuations read before they write them; `screen`: slots wholly written on the
     way here from `parent`, whose content before does not matter.
 
+    `live`: the registers of each frame that may be read from here on.  `needs`: what a state must agree with, once that
+    is known.
+
     `loop`: a path from here went on at that earlier checkpoint, which was not closed then: until it is, what mattered
     here is not all known.  `returns` are such paths, kept by the earliest checkpoint that they depend on."""
 
     __slots__ = (
-        "depth", "hits", "key", "loop", "misses", "parent", "pc", "pending", "reads", "returns", "screen", "state",
+        "depth", "hits", "key", "live", "loop", "misses", "needs", "parent", "pc", "pending", "progress", "reads",
+        "returns", "screen", "state",
     )  # fmt: skip
 
     def __init__(
@@ -52,13 +58,16 @@ class Checkpoint:
         screen: Collection[SlotKey],
         state: State | None = None,
         pc: int = -1,
-        key: object = None,
+        live: tuple[int, ...] = (),
     ) -> None:
         self.parent = parent
         self.screen = screen
         self.state = state
         self.pc = pc
-        self.key = key
+        self.progress = state.progress if state is not None else 0
+        self.live = live
+        self.key: object = None
+        self.needs: Needs | None = None
         self.pending = 1
         self.reads: set[SlotKey] = set()
         self.hits = 0
@@ -128,49 +137,54 @@ def settle(point: Checkpoint) -> None:
     point.returns = []
 
 
-def clean(state: State, live: int, live_in_callers: list[int]) -> None:
+def clean(state: State, live: tuple[int, ...]) -> None:
     """Forget what cannot matter: registers that are not read later, and the ids of scalars that equal no other."""
+    seen: set[int] = set()
+    twice: set[int] = set()
     frames = state.frames
-    for depth, frame in enumerate(frames):
-        mask = live if depth == len(frames) - 1 else live_in_callers[depth]
+    for mask, frame in zip(live, frames, strict=True):
         regs = frame.regs
         for i in range(10):
-            if not mask >> i & 1 and regs[i].kind is not NOT_INIT:
+            reg = regs[i]
+            if reg.kind is NOT_INIT:
+                continue
+            if not mask >> i & 1:
                 regs[i] = UNINIT
-    seen: dict[int, int] = {}
-    for frame in frames:
-        for reg in frame.regs:
-            if reg.kind is SCALAR and reg.id:
-                seen[reg.id] = seen.get(reg.id, 0) + 1
+            elif reg.kind is SCALAR and reg.id:
+                (twice if reg.id in seen else seen).add(reg.id)
         for slot in frame.stack.values():
             if type(slot) is Reg and slot.kind is SCALAR and slot.id:
-                seen[slot.id] = seen.get(slot.id, 0) + 1
-    if 1 not in seen.values():
+                (twice if slot.id in seen else seen).add(slot.id)
+    if len(seen) == len(twice):
         return
     for frame in frames:
-        for i, reg in enumerate(frame.regs):
-            if reg.kind is SCALAR and seen.get(reg.id) == 1:
-                frame.regs[i] = Reg(SCALAR, reg.var, marks=reg.marks)
+        regs = frame.regs
+        for i, reg in enumerate(regs):
+            if reg.id and reg.kind is SCALAR and reg.id not in twice:
+                regs[i] = scalar(reg.var, reg.marks)
         for base, slot in frame.stack.items():
-            if type(slot) is Reg and slot.kind is SCALAR and seen.get(slot.id) == 1:
-                frame.stack[base] = Reg(SCALAR, slot.var, span=slot.span, marks=slot.marks)
+            if type(slot) is Reg and slot.id and slot.kind is SCALAR and slot.id not in twice:
+                frame.stack[base] = scalar(slot.var, slot.marks, span=slot.span)
 
 
-def mark(state: State) -> None:
+def mark(state: State, live: tuple[int, ...]) -> None:
     """From here on, watch which numbers decisions rest on."""
-    for frame in state.frames:
-        for i, reg in enumerate(frame.regs):
-            if reg.kind is SCALAR:
-                frame.regs[i] = _marked(reg)
-        for base, slot in frame.stack.items():
+    for mask, frame in zip(live, state.frames, strict=True):
+        regs = frame.regs
+        for i in range(10):
+            reg = regs[i]
+            if mask >> i & 1 and reg.kind is SCALAR:
+                regs[i] = _marked(reg)
+        stack = frame.stack
+        for base, slot in stack.items():
             if type(slot) is Reg and slot.kind is SCALAR:
-                frame.stack[base] = _marked(slot)
+                stack[base] = _marked(slot)
 
 
 def _marked(reg: Reg) -> Reg:
     if reg.var is UNKNOWN and not reg.id:
         return UNKNOWN_REG
-    return Reg(SCALAR, reg.var, 0, reg.id, span=reg.span, marks=(Mark(reg.marks),))
+    return scalar(reg.var, (Mark(reg.marks),), reg.id, reg.span)
 
 
 def inherit(point: Checkpoint, new: State, read: Callable[[int, int], None]) -> None:
@@ -181,16 +195,35 @@ def inherit(point: Checkpoint, new: State, read: Callable[[int, int], None]) -> 
         return
     for slot in point.reads:
         read(*slot)
-    for a, b in zip(old.frames, new.frames, strict=True):
-        for was, now in zip(a.regs, b.regs, strict=True):
-            if now.marks and was.marks and was.marks[0].precise:
-                rest_on(now.marks)
-        for base, was_slot in a.stack.items():
-            now_slot = b.stack.get(base)
-            if type(now_slot) is not Reg:
-                continue
-            if type(was_slot) is Reg and was_slot.marks and was_slot.marks[0].precise:
+    for depth, (a, b) in enumerate(zip(old.frames, new.frames, strict=True)):
+        mask = point.live[depth]
+        regs = b.regs
+        for i, was in enumerate(a.regs):
+            if was.marks and mask >> i & 1 and was.marks[0].precise and regs[i].marks:
+                rest_on(regs[i].marks)
+    for depth, base in point.reads:
+        was_slot = old.frames[depth].stack.get(base) if depth < len(old.frames) else None
+        if type(was_slot) is Reg and was_slot.marks and was_slot.marks[0].precise:
+            now_slot = new.frames[depth].stack.get(base)
+            if type(now_slot) is Reg:
                 rest_on(now_slot.marks)
+
+
+def same(point: Checkpoint, new: State) -> bool:
+    """`new` is the checkpoint's state but for the numbers of ids: the path has come around without getting on."""
+    old = point.state
+    if old is None or len(old.frames) != len(new.frames):
+        return False
+    mask, regs = point.live[-1], new.frames[-1].regs
+    for i, was in enumerate(old.frames[-1].regs):
+        now = regs[i]
+        if was is not now and mask >> i & 1 and (was.kind is not now.kind or was.var != now.var):
+            return False
+    if point.key is None:
+        point.key = exact_key(old)
+    now_state = new.copy()
+    clean(now_state, point.live)
+    return exact_key(now_state) == point.key
 
 
 def exact_key(state: State) -> object:
@@ -229,13 +262,55 @@ def covers(point: Checkpoint, new: State, exact: bool = False) -> bool:
         return False
     if old.sleepable != new.sleepable:
         return False
-    reads = None if exact else point.reads
-    for depth, (a, b) in enumerate(zip(old.frames, new.frames, strict=True)):
+    for a, b in zip(old.frames, new.frames, strict=True):
         if a.return_to != b.return_to or a.subprog != b.subprog or a.rounds > b.rounds or a.callback != b.callback:
             return False
-        if not _frame_covers(a, b, depth, reads, ids):
+    if exact:
+        regs, slots = _all_of(old)
+    else:
+        if point.needs is None:
+            point.needs = _needs(point, old)
+        regs, slots = point.needs
+    frames = new.frames
+    for depth, i, reg in regs:
+        if not _reg_covers(reg, frames[depth].regs[i], ids, exact):
+            return False
+    for depth, base, slot in slots:
+        if not _slot_covers(slot, frames[depth].stack.get(base), ids, exact):
             return False
     return all(_same_id(x, y, ids) for x, y in zip(old.refs, new.refs, strict=True))
+
+
+def _all_of(state: State) -> Needs:
+    frames = state.frames
+    return (
+        tuple((n, i, reg) for n, f in enumerate(frames) for i, reg in enumerate(f.regs) if reg.kind is not NOT_INIT),
+        tuple((n, base, slot) for n, f in enumerate(frames) for base, slot in f.stack.items()),
+    )
+
+
+def _needs(point: Checkpoint, state: State) -> Needs:
+    """What differs most often comes first."""
+    regs = []
+    for depth, frame in enumerate(state.frames):
+        for i in range(10):
+            reg = frame.regs[i]
+            if reg.kind is NOT_INIT:
+                continue
+            first = 0 if reg.kind is SCALAR and not reg.var.mask else 1
+            regs.append((first, depth, i, reg))
+    regs.sort(key=_first)
+    slots = tuple(
+        (depth, base, slot)
+        for depth, frame in enumerate(state.frames)
+        for base, slot in frame.stack.items()
+        if (depth, base) in point.reads or (type(slot) is Reg and slot.kind in OBJECTS)
+    )
+    return tuple(each[1:] for each in regs), slots
+
+
+def _first(each: tuple[int, int, int, Reg]) -> int:
+    return each[0]
 
 
 def _held_covers(old: Held, new: Held, ids: dict[int, int]) -> bool:
@@ -246,21 +321,6 @@ def _held_covers(old: Held, new: Held, ids: dict[int, int]) -> bool:
     if old.lock and new.lock and (old.lock[:2] != new.lock[:2] or not _same_id(old.lock[2], new.lock[2], ids)):
         return False
     return all(_same_id(x, y, ids) for x, y in zip(old.irqs, new.irqs, strict=True))
-
-
-def _frame_covers(old: Frame, new: Frame, depth: int, reads: set[SlotKey] | None, ids: dict[int, int]) -> bool:
-    exact = reads is None
-    for a, b in zip(old.regs, new.regs, strict=True):
-        if a is not b and not _reg_covers(a, b, ids, exact):
-            return False
-        if a is b and (a.id or a.ref or a.owner) and not _reg_covers(a, b, ids, exact):
-            return False
-    for base, slot in old.stack.items():
-        if reads is not None and (depth, base) not in reads and not (type(slot) is Reg and slot.kind in OBJECTS):
-            continue
-        if not _slot_covers(slot, new.stack.get(base), ids, exact):
-            return False
-    return True
 
 
 def _same_id(old: int, new: int, ids: dict[int, int]) -> bool:
@@ -283,7 +343,7 @@ def _reg_covers(old: Reg, new: Reg, ids: dict[int, int], exact: bool) -> bool:
     if kind is SCALAR:
         if old.span != new.span:
             return False
-        if old.marks and not old.marks[0].precise and not exact:
+        if old.marks and not exact and not old.marks[0].precise:
             return True
         # What equals another number in the old state must do so in the new one.
         return within(old.var, new.var) and (not old.id or (new.id != 0 and _same_id(old.id, new.id, ids)))

@@ -26,6 +26,7 @@ class Env:
         "embedded",
         "fields",
         "helpers",
+        "history",
         "insns",
         "kfunc_calls",
         "live",
@@ -39,7 +40,6 @@ class Env:
         "rule",
         "spec",
         "state",
-        "turns",
         "types",
         "uninitialised",
         "work",
@@ -69,14 +69,14 @@ class Env:
         self.kfunc_calls: dict[int, str] = {}
         self.uninitialised = False  # some path reads stack that nobody wrote
         self._last_id = 0
-        self.turns: dict[int, list[Checkpoint]] = {pc: [] for pc in program.turns}  # those not closed
         # The current path: its state, the checkpoint it passed last, and the slots written since then.
         self.state: State = initial(bool(spec.flags & SLEEPABLE))
         self.regs: list[Reg] = self.state.frames[-1].regs
         self.point = Checkpoint(None, frozenset())
         self.written: set[tuple[int, int]] = set()
+        self.history = 0  # how much Linux would have noted of the path since then
         # Paths to follow later.
-        self.work: list[tuple[State, int, Checkpoint, set[tuple[int, int]], int]] = []
+        self.work: list[tuple[State, int, Checkpoint, set[tuple[int, int]], int, int]] = []
 
     def new_id(self) -> int:
         self._last_id += 1
@@ -105,7 +105,7 @@ class Env:
         if len(self.work) >= 8192:
             raise Rejected(f"The sequence of {len(self.work) + 1} jumps is too complex.", 7)
         self.point.pending += 1
-        self.work.append((state, pc, self.point, self.written.copy(), self.pc))
+        self.work.append((state, pc, self.point, self.written.copy(), self.pc, self.history))
 
     def slot_read(self, frame: int, base: int) -> None:
         """The slot matters to every checkpoint since it was last written."""
