@@ -1,0 +1,1 @@
+"""What verifiers said of programs, as one HTML file that a browser shows without a network."""
