@@ -5,7 +5,7 @@ StinglessError
 ├── CompileError(ValueError)        the C text was refused; .diagnostics on the user's own lines
 ├── ObjectError(ValueError)         an ELF object or its BTF is malformed or asks for what we do not have
 ├── LoadError(OSError)              a kernel refused a map or a program; .errno
-│   └── VerifierError               the verifier refused a program; .log .summary .insn .source .hint
+│   └── VerifierError               the verifier refused a program; .log .summary .insn .source .hint .diagnostic
 ├── AttachError(OSError)            a program could not be attached to an event; .errno
 ├── PrivilegeError(PermissionError) a capability is missing; says which
 ├── NotSupportedError(OSError)      this kernel or machine lacks a feature; .feature .since
@@ -23,8 +23,12 @@ from __future__ import annotations
 import errno as _errno
 import os
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from stingless.frozen import frozen
+
+if TYPE_CHECKING:
+    from stingless.explain.diagnostic import Diagnostic
 
 
 class StinglessError(Exception):
@@ -32,7 +36,7 @@ class StinglessError(Exception):
 
 
 @frozen
-class Diagnostic:
+class CompilerMessage:
     """One message of the compiler, on a line of the user's own text."""
 
     file: str
@@ -50,7 +54,7 @@ class Diagnostic:
 class CompileError(StinglessError, ValueError):
     """The compiler refused the C text. `diagnostics` holds its messages, `output` the raw text."""
 
-    def __init__(self, message: str, diagnostics: Sequence[Diagnostic] = (), output: str = "") -> None:
+    def __init__(self, message: str, diagnostics: Sequence[CompilerMessage] = (), output: str = "") -> None:
         super().__init__(message)
         self.diagnostics = tuple(diagnostics)
         self.output = output
@@ -82,8 +86,8 @@ class VerifierError(LoadError):
     """The verifier refused a program.
 
     `log` is the verifier's whole log, `summary` its verdict in one line, `insn` the index of the refused instruction
-    (or None), `source` the C line as "file:line: text" (or ""), `hint` what to do.  `str()` is short; `render()` is
-    complete.
+    (or None), `source` the C line as "file:line: text" (or ""), `hint` what to do, `diagnostic` all of that and more
+    (None when nothing explained it).  `str()` is short; `render()` is complete.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class VerifierError(LoadError):
         source: str = "",
         state: str = "",
         hint: str = "",
+        diagnostic: Diagnostic | None = None,
     ) -> None:
         super().__init__(message, errno)
         self.program = program
@@ -107,6 +112,7 @@ class VerifierError(LoadError):
         self.source = source
         self.state = state
         self.hint = hint
+        self.diagnostic = diagnostic
 
     def __str__(self) -> str:
         return self.message

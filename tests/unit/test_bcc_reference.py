@@ -16,7 +16,7 @@ from stingless.bcc.kprobes import _none_attached
 from stingless.bcc.table import HashTable, QueueStack, TableBase
 from stingless.embedded.kernel import EmbeddedKernel
 from stingless.errors import AttachError, CompileError, NotSupportedError, StinglessError, UnknownNameError
-from stingless.explain.hints import hint_for
+from stingless.explain import diagnose, parse_log
 from tests import bcc_reference_script
 
 
@@ -169,4 +169,4 @@ def test_none_matches() -> None:
 
 
 def test_error_injection_that_the_kernel_lacks() -> None:
-    assert "CONFIG_BPF_KPROBE_OVERRIDE" in hint_for("unknown func bpf_override_return#58")
+    assert "CONFIG_BPF_KPROBE_OVERRIDE" in diagnose(parse_log("unknown func bpf_override_return#58")).hint

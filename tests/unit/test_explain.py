@@ -7,10 +7,10 @@ import errno
 import pytest
 
 from stingless._gen.uapi import ProgramType
-from stingless.explain import verifier_error
-from stingless.explain.hints import HINTS, hint_for
+from stingless.explain import diagnose, verifier_error
 from stingless.explain.log import parse_log
 from stingless.explain.registers import describe
+from stingless.explain.rules import rules
 from stingless.obj.spec import ProgramSpec
 
 # As Linux 6.18 prints it.
@@ -56,11 +56,11 @@ def test_null_dereference() -> None:
 
 
 def test_old_form() -> None:
-    parsed = parse_log(PACKET_510)
-    assert (parsed.insn, parsed.register) == (1, "R1")
-    assert parsed.source == "return *(char *)data;"
-    assert "packet" in describe("R1", parsed.state)
-    assert "data_end" in hint_for("invalid access to packet, off=0 size=1, R1(id=0,off=0,r=0)")
+    diagnostic = diagnose(parse_log(PACKET_510))
+    assert (diagnostic.rule, diagnostic.insn) == ("packet-bounds", 1)
+    assert diagnostic.span is not None and diagnostic.span.text == "return *(char *)data;"
+    assert diagnostic.registers[0].register == "R1" and "packet" in diagnostic.registers[0].state
+    assert "data_end" in diagnostic.hint
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,12 @@ def test_logs_that_tell_little(log: str) -> None:
     ],
 )
 def test_common_verdicts_have_a_hint(verdict: str) -> None:
-    assert hint_for(verdict)
+    diagnostic = diagnose(parse_log(f"0: (95) exit\n{verdict}\nprocessed 1 insns\n"))
+    assert diagnostic.rule != "unknown" and diagnostic.hint
 
 
-def test_every_hint_is_a_sentence_to_follow() -> None:
-    assert all(len(advice) > 20 for _, advice in HINTS)
-    assert hint_for("nothing of the sort") == ""
+def test_rules_are_told_apart() -> None:
+    ids = [rule.id for rule in rules()]
+    assert len(ids) == len(set(ids))
+    nothing = diagnose(parse_log("0: (95) exit\nnothing of the sort\nprocessed 1 insns\n"))
+    assert (nothing.rule, nothing.message, nothing.hint) == ("unknown", "nothing of the sort", "")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from stingless.errors import CompileError, Diagnostic
+from stingless.errors import CompileError, CompilerMessage
 from stingless.frozen import asdict, frozen
 from stingless.private_cache import PrivateCache as ObjectCache
 
@@ -78,14 +78,14 @@ class Kept:
     files that would have been taken in place of one of these, had they been there."""
 
     data: bytes
-    warnings: tuple[Diagnostic, ...]
+    warnings: tuple[CompilerMessage, ...]
     files: dict[str, str]
     absent: tuple[str, ...]
     lasting: bool = True  # False when a file changed meanwhile, or cannot be read again
 
     @classmethod
     def made(
-        cls, data: bytes, warnings: tuple[Diagnostic, ...], rules: str, directories: Sequence[Path], started: int
+        cls, data: bytes, warnings: tuple[CompilerMessage, ...], rules: str, directories: Sequence[Path], started: int
     ) -> Kept:
         """`rules` is what `clang -MD` wrote, `directories` the user's own, in which headers are looked for first,
         `started` (in ns since 1970) when clang was."""
@@ -126,7 +126,7 @@ class Kept:
         about, _, data = content.partition(b"\n")
         try:
             warnings, files, absent = json.loads(about)
-            return cls(data, tuple(Diagnostic(**d) for d in warnings), files, tuple(absent))
+            return cls(data, tuple(CompilerMessage(**d) for d in warnings), files, tuple(absent))
         except (ValueError, TypeError):
             return None
 

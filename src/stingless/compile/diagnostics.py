@@ -1,4 +1,4 @@
-"""clang's messages as `Diagnostic`s on the user's own lines."""
+"""clang's messages as `CompilerMessage`s on the user's own lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from stingless.errors import CompileError, Diagnostic
+from stingless.errors import CompileError, CompilerMessage
 from stingless.obj.source import lines_of
 
 _MESSAGE = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+):(?P<column>\d+): (?P<severity>[a-z ]+): (?P<message>.*)$")
@@ -19,11 +19,11 @@ _BUILTIN = re.compile(r"A call to built-in function '(\w+)' is not supported\.?"
 _LIMIT = 50
 
 
-def parse_diagnostics(output: str, name: str, text: str) -> list[Diagnostic]:
+def parse_diagnostics(output: str, name: str, text: str) -> list[CompilerMessage]:
     """Messages in the order clang printed them.  Those on `name` carry their source line from `text`, those on other
     files from these."""
     lines: dict[str, list[str]] = {name: lines_of(text, name)}
-    found: list[Diagnostic] = []
+    found: list[CompilerMessage] = []
     for row in output.splitlines():
         match = _MESSAGE.match(row) or _OF_CODE.match(row)
         if not match or len(found) == _LIMIT:
@@ -33,7 +33,7 @@ def parse_diagnostics(output: str, name: str, text: str) -> list[Diagnostic]:
         if match.re is _OF_CODE:
             message = _of_code(message)
         source = _line(lines, match["file"], number)
-        found.append(Diagnostic(match["file"], number, int(match["column"]), match["severity"], message, source))
+        found.append(CompilerMessage(match["file"], number, int(match["column"]), match["severity"], message, source))
     return found
 
 
@@ -59,7 +59,7 @@ def _line(lines: dict[str, list[str]], file: str, number: int) -> str:
     return lines[file][number - 1].strip() if 0 < number <= len(lines[file]) else ""
 
 
-def failure(name: str, diagnostics: list[Diagnostic], output: str, status: int) -> CompileError:
+def failure(name: str, diagnostics: list[CompilerMessage], output: str, status: int) -> CompileError:
     """The error of a run of clang that ended with `status`."""
     errors = [d for d in diagnostics if d.severity in ("error", "fatal error")] or diagnostics
     if not errors:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from stingless.compile.ir.contexts import VIRTUAL
 from stingless.compile.toolchain import BCC_HEADERS, HEADERS, find_compiler
-from stingless.errors import Diagnostic
+from stingless.errors import CompilerMessage
 
 _ARCH_MACRO = {"x86_64": "__TARGET_ARCH_x86", "aarch64": "__TARGET_ARCH_arm64"}
 # v3: the newest instruction set that every kernel since 5.1 loads.
@@ -142,7 +142,7 @@ class Run:
         self._name = name
         self._user_text = user_text
         self._files = files or {}
-        self.diagnostics: list[Diagnostic] = []
+        self.diagnostics: list[CompilerMessage] = []
         # Not a pipe: that holds 64 KiB only, and nobody may be there to fill it.
         source = subprocess.PIPE if text is None else memory_file(text)
         try:

@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from stingless.errors import Diagnostic
+from stingless.errors import CompilerMessage
 from stingless.frozen import replace
 
 _MISSING = re.compile(r"'(?P<header>[^']+)' file not found")
 _KERNEL = ("linux/", "net/", "asm/", "asm-generic/", "trace/", "crypto/", "scsi/", "kernel/", "drivers/")
 
 
-def with_hints(diagnostics: Sequence[Diagnostic], directories: Sequence[Path]) -> list[Diagnostic]:
+def with_hints(diagnostics: Sequence[CompilerMessage], directories: Sequence[Path]) -> list[CompilerMessage]:
     """Each message about a missing header, with what to include in its place."""
     hinted = []
     for message in diagnostics:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stingless.compile.cache import Kept, program_key
-from stingless.errors import CompileError, Diagnostic
+from stingless.errors import CompileError, CompilerMessage
 from stingless.frozen import frozen
 from stingless.private_cache import PrivateCache
 
@@ -22,7 +22,7 @@ class Compiled:
     """An ELF object of eBPF code with BTF, and the compiler's warnings."""
 
     data: bytes
-    warnings: tuple[Diagnostic, ...] = ()
+    warnings: tuple[CompilerMessage, ...] = ()
 
 
 def compile_file(path: StrPath, cflags: Sequence[str] = (), btf: StrPath | None = None) -> bytes:

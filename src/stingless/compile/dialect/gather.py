@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from stingless.errors import CompileError, Diagnostic
+from stingless.errors import CompileError, CompilerMessage
 from stingless.frozen import frozen
 
 _INCLUDE = re.compile(
@@ -133,7 +133,7 @@ class Gathering:
         near = difflib.get_close_matches(path, beside, n=2)
         hint = f"did you mean {' or '.join(near)}?" if near else f"looked in {', '.join(looked)}; -I in cflags adds one"
         message = f"there is no header {path!r}; {hint}"
-        diagnostic = Diagnostic(name, line, 1, "error", message, match[0].strip())
+        diagnostic = CompilerMessage(name, line, 1, "error", message, match[0].strip())
         return CompileError(str(diagnostic), (diagnostic,))
 
 

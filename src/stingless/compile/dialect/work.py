@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from stingless.compile.dialect.facts import Facts
 from stingless.compile.dialect.lexer import Token
-from stingless.errors import CompileError, Diagnostic
+from stingless.errors import CompileError, CompilerMessage
 
 _LINE = re.compile(r'^#line (\d+) "((?:[^"\\]|\\.)*)"\n', re.M)
 
@@ -45,5 +45,5 @@ class Work:
         column = token.start - self.text.rfind("\n", 0, token.start)
         end = self.text.find("\n", token.start)
         source = self.text[token.start - column + 1 : end if end >= 0 else None].strip()
-        diagnostic = Diagnostic(name, line, column, "error", message, source)
+        diagnostic = CompilerMessage(name, line, column, "error", message, source)
         return CompileError(str(diagnostic), (diagnostic,))
